@@ -1,0 +1,18 @@
+// Package queue is the project's only contact with NATS JetStream: the wire form of jobs and results, and
+// everything that happens to a job's message between the command that publishes it and its last
+// acknowledgement.
+//
+//	enqueue ── Publish, PublishChunk ──▶ JOBS ──▶ Source.Fetch ──▶ Delivery (Heartbeat) ──▶ Ack │ Nak │ Term
+//	                                                                  │
+//	                       attempts ◀── Begin, Failed, HandedBack ────┤
+//	                       RESULTS  ◀── Record ───────────────────────┤   DEAD ◀── DeadLetter
+//	                       core     ◀── progress, status ─────────────┘
+//
+// JetStream does not fence: an acknowledgement of a worker whose lease ran out is obeyed like any other, and
+// after a crash the broker may deliver again what was acknowledged. So nothing here relies on a message
+// being delivered once. Exactly-once lives in the outputs, which are written by compare-and-swap under names
+// that the job alone decides: one record a job in RESULTS, one object a key in the store. The
+// acknowledgement comes last and may be repeated by anyone.
+//
+// A broker that is away is waited for: methods that take a context try again until it ends.
+package queue

@@ -1,0 +1,119 @@
+# Needs Go, a C compiler, and pip or npm. What it fetches or builds once lies in $STIPPLE_CACHE (by default
+# stipple/ in the user's cache, see scripts/lib.sh), so `clean` does not throw it away.
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+# Tests measure and wait; two at once on two cores would only slow each other down.
+.NOTPARALLEL:
+
+# Each recipe that runs Go goes through RUN: it finds the cache and, with --ort, ONNX Runtime.
+RUN := scripts/env.sh
+ORT := scripts/env.sh --ort
+
+# More flags for every `go test`, as in: make unit TESTFLAGS='-v -run TestEngine'
+TESTFLAGS ?=
+# How long `make fuzz` tries each fuzzer, and `make fuzz-smoke`, which is a part of `make test`.
+FUZZTIME ?= 10m
+SMOKETIME ?= 5s
+# Packages and benchmarks of `make bench`.
+BENCH ?= .
+PKG ?= ./...
+
+# Packages that build and pass their tests without cgo, and so without ONNX Runtime.
+PURE := ./internal/infer ./internal/infer/clip ./internal/infer/onnx ./internal/infer/rng ./internal/infer/schedule \
+	./internal/queue ./internal/batch ./internal/upload ./internal/otel ./internal/flagenv
+# Packages whose goroutines share state: tested again under the race detector.
+RACE := ./internal/queue ./internal/worker ./internal/infer ./internal/otel
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^## / { printf "\n%s\n", substr($$0, 4) } \
+		/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+## Try it
+
+.PHONY: demo
+demo: build ## queue, worker, bucket, traces and 24 pictures in demo/, then stop
+	bin/dev demo
+
+.PHONY: dev
+dev: build ## the same servers, left running
+	bin/dev
+
+## Build
+
+.PHONY: build
+build: ## bin/worker, bin/enqueue, bin/dev, and ONNX Runtime beside them
+	@scripts/fetch-ort.sh --into bin >/dev/null
+	$(RUN) go build -o bin/ ./cmd/worker ./cmd/enqueue ./cmd/dev
+
+.PHONY: ort
+ort: ## fetch ONNX Runtime into the cache if it is not there, and print its path
+	@scripts/fetch-ort.sh
+
+.PHONY: clean
+clean: ## remove what was built here (not the cache)
+	rm -rf bin demo .dev
+
+## Check
+
+.PHONY: test
+test: vet unit race fuzz-smoke e2e ## all that has to pass before a commit
+
+.PHONY: vet
+vet: ## go vet
+	$(RUN) go vet ./...
+
+.PHONY: unit
+unit: ## unit tests: those without cgo with cgo off, then the others on ONNX Runtime
+	CGO_ENABLED=0 $(RUN) go test $(TESTFLAGS) $(PURE)
+	$(ORT) scripts/others.sh $(PURE) -- go test $(TESTFLAGS)
+
+.PHONY: race
+race: ## unit tests of the concurrent packages under the race detector
+	$(ORT) go test -race $(TESTFLAGS) $(RACE)
+
+.PHONY: fuzz-smoke
+fuzz-smoke: ## each fuzzer for SMOKETIME (5s)
+	$(ORT) scripts/fuzz.sh $(SMOKETIME)
+
+.PHONY: e2e
+e2e: build ## end-to-end stories against nats-server and versitygw
+	$(ORT) scripts/e2e.sh versitygw $(TESTFLAGS)
+
+.PHONY: e2e-minio
+e2e-minio: build ## end-to-end stories against nats-server and MinIO
+	$(ORT) scripts/e2e.sh minio $(TESTFLAGS)
+
+.PHONY: e2e-containers
+e2e-containers: build ## end-to-end stories against deploy/compose.yaml (needs docker or podman)
+	$(ORT) scripts/e2e.sh containers $(TESTFLAGS)
+
+.PHONY: lint
+lint: ## golangci-lint, formatting and import direction
+	$(RUN) scripts/lint.sh
+
+.PHONY: fmt
+fmt: ## format every Go file as lint wants it
+	$(RUN) scripts/lint.sh fmt
+
+.PHONY: check-clean
+check-clean: ## fail when modules are not tidy, or when something was left in the tree
+	$(RUN) go mod tidy -diff
+	@left=$$(git status --porcelain) && [ -z "$$left" ] || { printf 'left in the tree:\n%s\n' "$$left"; exit 1; }
+
+## Longer
+
+.PHONY: soak
+soak: build ## the tests at full size: hours
+	STIPPLE_SOAK=1 $(ORT) go test -count=1 -timeout 6h $(TESTFLAGS) ./internal/...
+	STIPPLE_SOAK=1 $(ORT) scripts/e2e.sh versitygw -timeout 6h $(TESTFLAGS)
+	$(ORT) scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: ## benchmarks: BENCH=regexp PKG=./internal/upload
+	$(ORT) go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+
+.PHONY: fuzz
+fuzz: ## each fuzzer for FUZZTIME (10m)
+	$(ORT) scripts/fuzz.sh $(FUZZTIME)

@@ -1,0 +1,103 @@
+// Package upload turns pictures into files and puts them into S3-compatible storage, each exactly once.
+//
+// A file says where its picture comes from: the generation parameters in the form other tools read, the job
+// itself, the model and the trace that drew it. Two files of one job differ in their trace id alone, because
+// no clock, attempt or worker stands in them; what belongs to one attempt travels as object metadata.
+//
+// Exactly once is the work of the key and of a condition: the key is a function of the job ([Key]), and the
+// PUT says "only if nothing is there" ([Store.Put]), so that a second attempt finds the first one's image.
+package upload
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Formats that a job may name.
+const (
+	PNG  = "png"
+	JPEG = "jpeg"
+	WebP = "webp"
+)
+
+// DefaultQuality is the JPEG quality of a job that names none.
+const DefaultQuality = 90
+
+// encodable lists the formats Encode writes, in the order an error message names them.
+func encodable() []string { return []string{PNG, JPEG} }
+
+// Picture is what the model drew: RGB, 8 bits a channel, row by row from the top, without padding.
+type Picture struct {
+	Width, Height int    // pixels, at least 1
+	Pix           []byte // R, G, B of every pixel: 3*Width*Height bytes
+}
+
+// SHA256 is the pixels_sha256 of a result: the hash of Pix, in hex. It depends on the job alone.
+func (p Picture) SHA256() string {
+	sum := sha256.Sum256(p.Pix)
+	return hex.EncodeToString(sum[:])
+}
+
+// check reports a picture whose pixels do not fit its size.
+func (p Picture) check() error {
+	if p.Width < 1 || p.Height < 1 || p.Width > 1<<16 || p.Height > 1<<16 || len(p.Pix) != 3*p.Width*p.Height {
+		return fmt.Errorf("a picture of %d×%d pixels with %d bytes: want 1 to 65536 a side and 3 bytes a pixel", p.Width, p.Height, len(p.Pix))
+	}
+	return nil
+}
+
+// Meta is what a file tells about its picture. Nothing in it may depend on when, where or how often the job ran,
+// TraceID excepted.
+type Meta struct {
+	Prompt, NegativePrompt string
+	Steps                  int     // num_inference_steps
+	Scheduler              string  // a job's name, such as euler_a or dpmpp_2m_karras, or a diffusers class name
+	Guidance               float64 // guidance_scale
+	Seed                   uint64
+	Model                  string
+	ModelDigest            string // sha256 of the model, in hex, with or without "sha256:"
+	Job                    []byte // the job as canonical JSON, its seed resolved
+	TraceID                string // 32 hex digits
+}
+
+// FormatError is the error of a format that cannot be written.
+type FormatError struct{ Format string }
+
+func (e *FormatError) Error() string {
+	return fmt.Sprintf("encoding a picture as %q: choose one of %s", e.Format, strings.Join(encodable(), ", "))
+}
+
+// ErrorType is the error.type of results and spans.
+func (e *FormatError) ErrorType() string { return "invalid_job" }
+
+// Encode writes the picture as a file of the format, with m in it, and returns the file and its content type.
+// quality is that of JPEG, 1 to 100; 0 means DefaultQuality. The result depends on the arguments alone. The error
+// is a *FormatError for a format it does not write; anything else is a mistake of the caller.
+func Encode(p Picture, format string, quality int, m Meta) (data []byte, contentType string, err error) {
+	if !slices.Contains(encodable(), format) {
+		return nil, "", &FormatError{Format: format}
+	}
+	if err := p.check(); err != nil {
+		return nil, "", fmt.Errorf("encoding a picture as %s: %w", format, err)
+	}
+	if format == JPEG {
+		data, err = encodeJPEG(p, quality, m)
+	} else {
+		data, err = encodePNG(p, m)
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("encoding a picture as %s: %w", format, err)
+	}
+	return data, "image/" + format, nil
+}
+
+// Ext is the file name extension of a format, without the dot: jpg for jpeg, the format's own name otherwise.
+func Ext(format string) string {
+	if format == JPEG {
+		return "jpg"
+	}
+	return format
+}

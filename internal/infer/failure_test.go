@@ -1,0 +1,182 @@
+package infer
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// poison is the first latent of a request's first step, by which a fault finds its rows.
+func poison(t *testing.T, m *fakeModel, q Request) func(*Call) bool {
+	t.Helper()
+	s, err := newSample(q, m.info, []*Embedding{{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := s.in[0]
+	return func(c *Call) bool {
+		return slices.ContainsFunc(c.Rows, func(r Row) bool { return r.Latent[0] == first })
+	}
+}
+
+// TestFailsAlone: a sample that breaks its calls fails, its neighbours get their pictures, and the engine goes on.
+func TestFailsAlone(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fault func() error
+		typ   string
+	}{
+		{"error", func() error { return errors.New("no kernel") }, "model_error"},
+		{"out of memory", func() error { return &Error{Type: "out_of_memory", Err: errors.New("full")} }, "out_of_memory"},
+		{"panic", func() error { panic("boom") }, "panic"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newFakeModel(t)
+				m.delay = time.Millisecond
+				bad := poison(t, m, request(3))
+				m.fault = func(call *Call) error {
+					if bad(call) {
+						return c.fault()
+					}
+					return nil
+				}
+				solo, _ := start(t, newFakeModel(t), 1, Config{})
+				e, _ := start(t, m, 1, Config{MaxRows: 8})
+				var wg sync.WaitGroup
+				for i := range 6 {
+					wg.Go(func() {
+						q := request(uint64(i))
+						res, err := e.Generate(context.Background(), q)
+						if i != 3 {
+							if err != nil {
+								t.Errorf("neighbour %d: %v", i, err)
+							} else if !same(res.Image, draw(t, solo, q).Image) {
+								t.Errorf("neighbour %d has another picture", i)
+							}
+							return
+						}
+						var typed *Error
+						if !errors.As(err, &typed) || typed.Type != c.typ {
+							t.Errorf("got %v, want %s", err, c.typ)
+						}
+					})
+				}
+				wg.Wait()
+			})
+		})
+	}
+}
+
+// TestBatchShrinks: calls of more than two rows do not fit, and every picture is drawn all the same.
+func TestBatchShrinks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newFakeModel(t)
+		m.delay = time.Millisecond
+		m.fault = func(c *Call) error {
+			if len(c.Rows) > 2 {
+				return &Error{Type: "out_of_memory", Err: errors.New("full")}
+			}
+			return nil
+		}
+		e, _ := start(t, m, 1, Config{MaxRows: 8})
+		var wg sync.WaitGroup
+		for i := range 6 {
+			wg.Go(func() { draw(t, e, request(uint64(i))) })
+		}
+		wg.Wait()
+	})
+}
+
+// TestBroken: when everything fails, two samples in a row end Run, and whoever waits is told to go elsewhere.
+func TestBroken(t *testing.T) {
+	for _, lanes := range []int{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newFakeModel(t)
+			m.delay = time.Millisecond
+			m.fault = func(*Call) error { return errors.New("device lost") }
+			e, stop := start(t, m, lanes, Config{MaxRows: 1})
+			types := map[string]int{}
+			var mu sync.Mutex
+			var wg sync.WaitGroup
+			for i := range 5 {
+				wg.Go(func() {
+					_, err := e.Generate(context.Background(), request(uint64(i)))
+					var typed *Error
+					if !errors.As(err, &typed) {
+						t.Errorf("got %v", err)
+						return
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					types[typed.Type]++
+				})
+			}
+			wg.Wait()
+			if err := stop(); !errors.Is(err, ErrBroken) {
+				t.Errorf("Run returned %v, want ErrBroken", err)
+			}
+			if types["model_error"] == 0 || types["interrupted"] < 3 {
+				t.Errorf("%d lanes: got %v, want at most two model errors and the others interrupted", lanes, types)
+			}
+		})
+	}
+}
+
+// TestOneBadSampleIsNotABrokenDevice: both rows of one sample fail on two lanes, and the engine goes on.
+func TestOneBadSampleIsNotABrokenDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newFakeModel(t)
+		m.delay = time.Millisecond
+		bad := poison(t, m, request(1))
+		m.fault = func(c *Call) error {
+			if bad(c) {
+				return errors.New("no")
+			}
+			return nil
+		}
+		e, _ := start(t, m, 2, Config{})
+		for range 3 {
+			if _, err := e.Generate(context.Background(), request(1)); err == nil {
+				t.Error("no error")
+			}
+			draw(t, e, request(2))
+		}
+	})
+}
+
+func TestBadImages(t *testing.T) {
+	nan := float32(math.NaN())
+	flat := make([]float32, 3*8*8)
+	for _, c := range []struct {
+		name   string
+		pixels func() []float32
+		want   string
+	}{
+		{"flat", func() []float32 { return flat }, "flat"},
+		{"almost flat", func() []float32 { v := slices.Clone(flat); v[5] = 2.0 / 255; return v }, "flat"},
+		{"nan", func() []float32 { v := slices.Clone(flat); v[5], v[6] = nan, 1; return v }, "NaN"},
+		{"infinite", func() []float32 { v := slices.Clone(flat); v[5] = float32(math.Inf(1)); return v }, "infinite"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := newImage(c.pixels(), 8, 8)
+			var typed *Error
+			if !errors.As(err, &typed) || typed.Type != "bad_image" || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want bad_image with %q", err, c.want)
+			}
+		})
+	}
+	img, err := newImage([]float32{-2, -1, 1, 2, 0, 0.00392, -0.00392, 0.5, 0.1, 0.2, 0.3, 0.4}, 4, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []byte{0, 128, 140, 0, 128, 153, 255, 127, 166, 255, 191, 178}; !slices.Equal(img.Pix, want) {
+		t.Errorf("got %v, want %v", img.Pix, want)
+	}
+}

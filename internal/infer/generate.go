@@ -1,0 +1,158 @@
+package infer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Generate draws one picture; it blocks, and is meant to be called concurrently. When ctx ends, the sample leaves at the next step boundary and Generate
+// returns ctx's error. It opens the spans tokenize, text_encode, denoise and vae_decode below the span in ctx, if there is one.
+func (e *Engine) Generate(ctx context.Context, r Request) (res *Result, err error) {
+	defer recovered(&err, "drawing")
+	if err := e.Validate(r); err != nil {
+		return nil, err
+	}
+	res = &Result{}
+	texts, err := e.encode(ctx, r, res)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newSample(r, e.info, texts)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.denoise(ctx, s, res); err != nil {
+		return nil, err
+	}
+	res.Image, err = e.picture(ctx, s.x, s.size, res)
+	return res, err
+}
+
+// encode returns the embeddings of the request's rows: unconditional and conditional when guided, else the latter alone.
+func (e *Engine) encode(ctx context.Context, r Request, res *Result) ([]*Embedding, error) {
+	guided := r.Guidance > 1 && !e.info.GuidanceEmbedded
+	start := time.Now()
+
+	_, span := startSpan(ctx, "tokenize")
+	prompts := make([]Tokens, 0, 2)
+	if guided {
+		prompts = append(prompts, e.model.Tokenize(r.NegativePrompt, true))
+	}
+	prompts = append(prompts, e.model.Tokenize(r.Prompt, false))
+	res.Tokens = prompts[len(prompts)-1].Count
+	for _, t := range prompts {
+		res.PromptTruncated = res.PromptTruncated || t.Truncated
+	}
+	span.SetAttributes(attribute.Int("gen_ai.usage.input_tokens", res.Tokens), attribute.Bool("prompt.truncated", res.PromptTruncated))
+	span.End()
+	res.Ledger.TextEncode += time.Since(start)
+
+	ctx, span = startSpan(ctx, "text_encode")
+	embeddings := make([]*Embedding, len(prompts))
+	hits := 0
+	for i, t := range prompts {
+		got, err := e.texts.get(ctx, t)
+		if err != nil {
+			return nil, endSpan(span, classed("model_error", fmt.Errorf("encoding the text: %w", err)))
+		}
+		embeddings[i] = got.embedding
+		res.Ledger.Wait += got.waited
+		res.Ledger.TextEncode += got.took
+		if got.hit {
+			hits++
+		}
+	}
+	span.SetAttributes(attribute.Int("text_encode.cache_hits", hits))
+	return embeddings, endSpan(span, nil)
+}
+
+// denoise hands the sample to Run and waits until it is given back.
+func (e *Engine) denoise(ctx context.Context, s *sample, res *Result) error {
+	ctx, span := startSpan(ctx, "denoise")
+	s.since = time.Now()
+	err := e.ride(ctx, s)
+	res.Ledger.Wait += s.wait
+	res.Ledger.Denoise += s.denoise
+	res.Calls = s.calls
+	if s.calls > 0 {
+		res.RowsMean = float64(s.rowsSum) / float64(s.calls)
+	}
+	span.SetAttributes(attribute.Int("inference.calls", s.calls), attribute.Float64("inference.rows.mean", res.RowsMean),
+		attribute.Float64("inference.wait", s.wait.Seconds()), attribute.Int("num_inference_steps", s.req.Steps),
+		attribute.Float64("guidance_scale", s.req.Guidance), attribute.String("scheduler", s.req.Scheduler))
+	return endSpan(span, err)
+}
+
+func (e *Engine) ride(ctx context.Context, s *sample) error {
+	select {
+	case e.door <- s:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-e.stopped:
+		return ErrStopped
+	}
+	select {
+	case err := <-s.done:
+		return err
+	case <-ctx.Done():
+	}
+	// Run gives every sample back, whatever happens, so the last receive is short: at most until the calls it rides in are done.
+	select {
+	case e.leave <- s:
+	case err := <-s.done:
+		return err
+	}
+	if err := <-s.done; err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return ctx.Err()
+}
+
+// picture decodes latents and checks what came out.
+func (e *Engine) picture(ctx context.Context, latents []float32, size Size, res *Result) (Image, error) {
+	start := time.Now()
+	select {
+	case e.decode <- struct{}{}:
+		defer func() { <-e.decode }()
+	case <-ctx.Done():
+		return Image{}, ctx.Err()
+	}
+	begin := time.Now()
+	res.Ledger.Wait += begin.Sub(start)
+	defer func() { res.Ledger.Decode = time.Since(begin) }()
+
+	ctx, span := startSpan(ctx, "vae_decode")
+	width, height := size.Width*e.info.ScaleFactor, size.Height*e.info.ScaleFactor
+	span.SetAttributes(attribute.Int("image.width", width), attribute.Int("image.height", height))
+	pixels, err := e.model.Decode(ctx, latents, size)
+	if err != nil {
+		return Image{}, endSpan(span, classed("model_error", fmt.Errorf("decoding the picture: %w", err)))
+	}
+	img, err := newImage(pixels, width, height)
+	return img, endSpan(span, err)
+}
+
+// startSpan starts a child of the span in ctx with that span's own provider; without one it costs nothing.
+func startSpan(ctx context.Context, name string) (context.Context, trace.Span) {
+	return trace.SpanFromContext(ctx).TracerProvider().Tracer("github.com/stipple-ai/stipple/internal/infer").Start(ctx, name)
+}
+
+// endSpan ends span, marked with err unless that is nil or a leaving (the caller's or the engine's); the exception itself is recorded once, by
+// the caller's span.
+func endSpan(span trace.Span, err error) error {
+	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, ErrStopped) {
+		var typed interface{ ErrorType() string }
+		if errors.As(err, &typed) {
+			span.SetAttributes(attribute.String("error.type", typed.ErrorType()))
+		}
+		span.SetStatus(codes.Error, err.Error())
+	}
+	span.End()
+	return err
+}

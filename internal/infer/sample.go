@@ -1,0 +1,150 @@
+package infer
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/stipple-ai/stipple/internal/infer/rng"
+	"github.com/stipple-ai/stipple/internal/infer/schedule"
+)
+
+// sample is one picture on its way: a few small arrays. Generate owns it before the door and after done; Run owns it between.
+type sample struct {
+	req     Request
+	size    Size
+	sampler schedule.Sampler
+	noise   func([]float32) // of the sample's own generator
+	x       []float32       // latents [C,H,W]
+	in      []float32       // x as the sampler scales it for this step; read by the lanes
+	out     []float32       // the guided prediction
+	rows    []row           // one, or two when guided: unconditional, then conditional
+	step    int             // calls of the model done
+
+	seq     uint64 // order of arrival at the door
+	begun   bool   // some row of it has been in a lane
+	passed  int    // later arrivals that began before it
+	riding  int    // rows in lanes now
+	back    int    // rows of this step that are back
+	leaving bool   // end it as soon as no row is riding: its caller has gone, or it has failed
+	failure error  // why, when it failed
+
+	since   time.Time     // when the current stretch of waiting or denoising began
+	wait    time.Duration // no row in a lane
+	denoise time.Duration
+	calls   int
+	rowsSum int // rows, summed over the calls this sample rode in
+
+	done chan error // buffer 1: Run never waits for a caller
+}
+
+type rowState uint8
+
+const (
+	rowReady rowState = iota
+	rowRiding
+	rowBack
+)
+
+type row struct {
+	sample *sample
+	text   *Embedding
+	out    []float32 // the UNet's answer
+	state  rowState
+	alone  bool // a call with this row failed: run it by itself
+}
+
+// newSample draws the initial noise; texts holds one embedding for each row.
+func newSample(r Request, info Info, texts []*Embedding) (*sample, error) {
+	sampler, err := schedule.New(r.Scheduler, info.Schedule, r.Steps)
+	if err != nil {
+		return nil, invalid("scheduler: %w", err)
+	}
+	size := Size{Width: r.Width / info.ScaleFactor, Height: r.Height / info.ScaleFactor}
+	n := info.LatentChannels * size.Width * size.Height
+	buf := make([]float32, (3+len(texts))*n)
+	cut := func() []float32 {
+		s := buf[:n:n]
+		buf = buf[n:]
+		return s
+	}
+	s := &sample{req: r, size: size, sampler: sampler, noise: rng.New(r.Seed).Normal, x: cut(), in: cut(), out: cut(), done: make(chan error, 1)}
+	s.rows = make([]row, len(texts))
+	for i, text := range texts {
+		s.rows[i] = row{sample: s, text: text, out: cut()}
+	}
+	s.noise(s.x)
+	sigma := sampler.InitNoiseSigma()
+	for i := range s.x {
+		s.x[i] *= sigma
+	}
+	sampler.ScaleInput(s.in, s.x, 0)
+	return s, nil
+}
+
+// ready reports whether a row of s could ride now.
+func (s *sample) ready() bool { return !s.leaving && s.riding+s.back < len(s.rows) }
+
+// take puts a row into a call.
+func (s *sample) take(r *row, now time.Time) Row {
+	if s.riding == 0 {
+		s.wait += now.Sub(s.since)
+		s.since = now
+	}
+	s.begun = true
+	s.riding++
+	r.state = rowRiding
+	return Row{Latent: s.in, Timestep: s.sampler.Timestep(s.step), Text: r.text, Guidance: float32(s.req.Guidance), Out: r.out}
+}
+
+// giveBack takes a row out of a call that had n rows. After a failed call the row is ready again, to run alone.
+func (s *sample) giveBack(r *row, n int, failed bool) {
+	s.riding--
+	if failed {
+		r.state, r.alone = rowReady, true
+		return
+	}
+	r.state, r.alone = rowBack, false
+	s.back++
+	s.calls++
+	s.rowsSum += n
+}
+
+// settleTime books the stretch that ends now; call it when the last row riding came back and its step, if any, was taken.
+func (s *sample) settleTime(now time.Time) {
+	s.denoise += now.Sub(s.since)
+	s.since = now
+}
+
+// advance takes the sampler's step once all rows are back, and reports whether it was the last.
+func (s *sample) advance() (finished bool, err error) {
+	defer recovered(&err, "sampling")
+	s.sampler.Step(s.x, s.guided(), s.step, s.noise)
+	s.step++
+	s.back = 0
+	for i := range s.rows {
+		s.rows[i].state = rowReady
+	}
+	if s.req.OnStep != nil {
+		s.req.OnStep(s.step, s.sampler.Len())
+	}
+	if s.step == s.sampler.Len() {
+		return true, nil
+	}
+	s.sampler.ScaleInput(s.in, s.x, s.step)
+	return false, nil
+}
+
+// guided returns u + g·(c − u), in float32 and in the order of diffusers' pipelines.
+func (s *sample) guided() []float32 {
+	if len(s.rows) == 1 {
+		return s.rows[0].out
+	}
+	g := float32(s.req.Guidance)
+	u, c := s.rows[0].out, s.rows[1].out
+	for i := range s.out {
+		s.out[i] = u[i] + float32(g*float32(c[i]-u[i]))
+	}
+	return s.out
+}
+
+func (s *sample) String() string { return fmt.Sprintf("sample %d at step %d", s.seq, s.step) }

@@ -1,0 +1,152 @@
+package ort
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stipple-ai/stipple/internal/infer"
+	"github.com/stipple-ai/stipple/internal/infer/rng"
+)
+
+// call returns a UNet call of n rows for p, with its own memory.
+func call(p *Pipeline, n int, seed uint64) *infer.Call {
+	info := p.Info()
+	size := infer.Size{Width: info.Width / info.ScaleFactor, Height: info.Height / info.ScaleFactor}
+	c := &infer.Call{Size: size, Pad: n}
+	g := rng.New(seed)
+	for range n {
+		values := info.LatentChannels * size.Width * size.Height
+		r := infer.Row{Latent: make([]float32, values), Out: make([]float32, values), Timestep: 500,
+			Text: &infer.Embedding{Hidden: make([]float32, p.MaxTokens()*p.unet.textWidth)}}
+		g.Normal(r.Latent)
+		g.Normal(r.Text.Hidden)
+		c.Rows = append(c.Rows, r)
+	}
+	return c
+}
+
+func tiny() string { return filepath.Join(root, "models", "tiny-emoji") }
+
+// TestTensorsOutliveTheCall: the binding keeps C pointers only, so a collector that runs all the time would free what the call reads. Frames forbid it.
+func TestTensorsOutliveTheCall(t *testing.T) {
+	p := load(t, tiny())
+	want := call(p, 1, 7)
+	if err := p.Denoise(context.Background(), want); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var storm sync.WaitGroup
+	storm.Go(func() { // ends with ctx
+		var litter [][]float32
+		for ctx.Err() == nil {
+			litter = append(litter[:0], make([]float32, 1<<16))
+			runtime.GC()
+		}
+		runtime.KeepAlive(litter)
+	})
+	defer storm.Wait()
+	defer cancel()
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for range 10 {
+				got := call(p, 1, 7)
+				if err := p.Denoise(context.Background(), got); err != nil {
+					t.Error(err)
+				} else if !slices.Equal(got.Rows[0].Out, want.Rows[0].Out) {
+					t.Error("the same call gave another answer while the collector ran")
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestTerminate: when the context ends, the call stops between two nodes, is waited for, and the session goes on to work.
+func TestTerminate(t *testing.T) {
+	p := load(t, tiny())
+	full := call(p, 8, 1)
+	if err := p.Denoise(context.Background(), full); err != nil {
+		t.Fatal(err)
+	}
+	stopped := 0
+	for i := range 20 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i+1)*time.Millisecond)
+		err := p.Denoise(ctx, call(p, 8, 1))
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
+			stopped++
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if stopped == 0 {
+		t.Error("no call was stopped")
+	}
+	again := call(p, 8, 1)
+	if err := p.Denoise(context.Background(), again); err != nil {
+		t.Fatal(err)
+	}
+	for i := range again.Rows {
+		if !slices.Equal(again.Rows[i].Out, full.Rows[i].Out) {
+			t.Fatal("after a stop the session gives another answer")
+		}
+	}
+}
+
+// TestRowsDoNotMix: on one row shape a row's answer does not depend on its neighbours, padding included.
+func TestRowsDoNotMix(t *testing.T) {
+	p := load(t, tiny())
+	whole := call(p, 4, 3)
+	for i := range whole.Rows {
+		whole.Rows[i].Timestep = float32(100 + 200*i)
+	}
+	if err := p.Denoise(context.Background(), whole); err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range whole.Rows {
+		alone := &infer.Call{Size: whole.Size, Pad: 4, Rows: []infer.Row{r}}
+		alone.Rows[0].Out = make([]float32, len(r.Out))
+		if err := p.Denoise(context.Background(), alone); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(alone.Rows[0].Out, r.Out) {
+			t.Errorf("row %d gives another answer padded to 4 than among 4", i)
+		}
+	}
+}
+
+// TestOutOfMemory: a call too large for the arena is out_of_memory, and a smaller one works after it. It runs in a process of its own, since the arena is the process's.
+func TestOutOfMemory(t *testing.T) {
+	out := subprocess(t, "TestOutOfMemoryChild", arenaLimit+"=50000000")
+	if !strings.Contains(out, "--- PASS: TestOutOfMemoryChild") {
+		t.Errorf("the child did not pass:\n%s", out)
+	}
+}
+
+// TestOutOfMemoryChild is the child of TestOutOfMemory; by itself it only sees that it is not.
+func TestOutOfMemoryChild(t *testing.T) {
+	if os.Getenv(arenaLimit) == "" {
+		return
+	}
+	p := load(t, tiny())
+	if err := p.Denoise(context.Background(), call(p, 1, 1)); err != nil {
+		t.Fatalf("one row: %v", err)
+	}
+	err := p.Denoise(context.Background(), call(p, 64, 1))
+	var typed *infer.Error
+	if !errors.As(err, &typed) || typed.Type != "out_of_memory" || strings.Contains(err.Error(), "\n") {
+		t.Fatalf("64 rows: got %v, want out_of_memory in one line", err)
+	}
+	if err := p.Denoise(context.Background(), call(p, 1, 1)); err != nil {
+		t.Fatalf("one row after it: %v", err)
+	}
+}

@@ -51,6 +51,17 @@ func (c *Client) try(ctx context.Context, doing string, op func(context.Context)
 	}
 }
 
+// errAgain is what an op returns that lost a compare-and-swap and wants to look again.
+var errAgain = errors.New("another client was faster")
+
+// again turns the error of a lost compare-and-swap into errAgain.
+func again(err error) error {
+	if wrongLastSequence(err) {
+		return fmt.Errorf("%w: %w", errAgain, err)
+	}
+	return err
+}
+
 // unanswered reports whether nothing listens on the subject of a request.
 func unanswered(err error) bool {
 	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
@@ -62,6 +73,7 @@ func transient(err error) bool {
 		nats.ErrTimeout, context.DeadlineExceeded, context.Canceled, // try's own; it looks at the caller's context itself
 		nats.ErrReconnectBufExceeded, nats.ErrDisconnected, nats.ErrConnectionReconnecting, nats.ErrStaleConnection,
 		jetstream.ErrServerShutdown, jetstream.ErrConsumerLeadershipChanged, jetstream.ErrNoHeartbeat,
+		errAgain,
 	} {
 		if errors.Is(err, e) {
 			return true
@@ -87,6 +99,7 @@ const (
 	codeMemoryResources      jetstream.ErrorCode = 10028
 	codeStorageResources     jetstream.ErrorCode = 10047
 	codeMessageTooLarge      jetstream.ErrorCode = 10054
+	codeSubjectOverlap       jetstream.ErrorCode = 10065
 	codeWrongLastSequence    jetstream.ErrorCode = 10071
 	codeStoreFailed          jetstream.ErrorCode = 10077 // the stream's limits are reached, or its disk is full
 	codeStreamOffline        jetstream.ErrorCode = 10118
@@ -135,6 +148,8 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", ErrStreamFull, err)
 	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrBucketNotFound), errors.Is(err, jetstream.ErrConsumerNotFound):
 		return fmt.Errorf("%w: %w", ErrMissing, err)
+	case apiCode(err) == codeSubjectOverlap:
+		return fmt.Errorf("%w; another stream of this account takes them: set QUEUE_PREFIX", err)
 	}
 	return err
 }

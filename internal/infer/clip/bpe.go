@@ -1,7 +1,5 @@
 package clip
 
-import "iter"
-
 // bpe is the byte-pair model: how bytes become symbols and which neighbours merge, in which order.
 type bpe struct {
 	inner [256]int32       // id of each byte inside a word
@@ -29,10 +27,10 @@ type symbolNode struct {
 	id, prev, next int32
 }
 
-// encode yields the ids of a word, which has at least one byte. The rule of the lowest rank is applied
-// first, at its leftmost place, until none applies. A heap of the places keeps long words, such as 1 MB
-// of one letter, at n log n.
-func (m *merger) encode(b *bpe, word string) iter.Seq[int32] {
+// encode makes the symbols of a word, which has at least one byte. The rule of the lowest rank is
+// applied first, at its leftmost place, until none applies. A heap of the places keeps long words, such
+// as 1 MB of one letter, at n log n.
+func (m *merger) encode(b *bpe, word string) {
 	m.symbols = m.symbols[:0]
 	m.heap = m.heap[:0]
 	for i := range len(word) {
@@ -61,11 +59,13 @@ func (m *merger) encode(b *bpe, word string) iter.Seq[int32] {
 			m.offer(b, left.prev)
 		}
 	}
-	return func(yield func(int32) bool) {
-		for pos := int32(0); pos >= 0; pos = m.symbols[pos].next {
-			if !yield(m.symbols[pos].id) {
-				return
-			}
+}
+
+// ids is the sequence of ids of the word that was encoded last.
+func (m *merger) ids(yield func(id int32) bool) {
+	for pos := int32(0); pos >= 0; pos = m.symbols[pos].next {
+		if !yield(m.symbols[pos].id) {
+			return
 		}
 	}
 }

@@ -3,8 +3,9 @@
 // Natural Language Supervision", 2021; Sennrich et al., "Neural Machine Translation of Rare Words with
 // Subword Units", 2016).
 //
-// The reference is CLIPTokenizer of transformers 5, id for id. The one known difference: characters
-// that Unicode assigned after the version of Go's tables ([unicode.Version]) count as symbols here.
+// The reference is CLIPTokenizer of transformers 5, id for id. The known differences are of Unicode
+// versions: characters assigned after Go's tables ([unicode.Version]) count as symbols here, and marks
+// assigned after Unicode 9 keep their place in a run of several marks there.
 // Older releases of transformers repair mojibake and HTML entities first when the ftfy package is
 // installed; neither transformers 5 nor this package does.
 package clip
@@ -45,8 +46,8 @@ func (t *Tokenizer) VocabSize() int { return t.vocabSize }
 func (t *Tokenizer) Encode(text string) Tokens {
 	e := encoder{t: t, ids: make([]int64, 0, t.maxLength)}
 	e.ids = append(e.ids, t.bos)
-	t.raw.split(text, e.special, func(plain string) {
-		t.normalized.split(normalize(plain), e.special, e.words)
+	t.raw.split(text, e.add, func(plain string) {
+		t.normalized.split(normalize(plain), e.add, e.words)
 	})
 	e.ids = append(e.ids, t.eos)
 	for len(e.ids) < t.maxLength {
@@ -64,7 +65,8 @@ type encoder struct {
 	merge merger
 }
 
-func (e *encoder) special(id int32) {
+// add appends an id of the text if it fits.
+func (e *encoder) add(id int32) {
 	e.count++
 	if len(e.ids) < e.t.maxLength-1 {
 		e.ids = append(e.ids, int64(id))
@@ -90,8 +92,10 @@ func (e *encoder) words(text string) {
 	}
 }
 
+// word encodes one word.
 func (e *encoder) word(word string) {
-	for id := range e.merge.encode(&e.t.bpe, word) {
-		e.special(id)
+	e.merge.encode(&e.t.bpe, word)
+	for id := range e.merge.ids {
+		e.add(id)
 	}
 }

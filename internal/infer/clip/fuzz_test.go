@@ -31,6 +31,7 @@ func FuzzEncode(f *testing.F) {
 
 // check lays out what a decoder accepted and encodes with it: an error is fine, a panic is not.
 func check(t *testing.T, v vocabulary, c config) {
+	t.Helper()
 	tok, err := newTokenizer("dir", v, c)
 	if err != nil {
 		return

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestMaxLength(t *testing.T) {
@@ -113,11 +115,19 @@ func TestUnknownBytes(t *testing.T) {
 		mergesFile: nil,
 		configFile: []byte(`{"bos_token": "[BOS]", "eos_token": "[EOS]", "pad_token": "<", "model_max_length": 8}`),
 	})
-	got := mustLoad(t, dir).Encode("aba é")
 	want := []int64{3, 0, 4, 1, 4, 4, 4, 2}
-	for i := range want {
-		if got.IDs[i] != want[i] {
-			t.Fatalf("ids %v, want %v", got.IDs, want)
-		}
+	if diff := cmp.Diff(want, mustLoad(t, dir).Encode("aba é").IDs); diff != "" {
+		t.Errorf("ids (-want +got):\n%s", diff)
+	}
+}
+
+func TestAddedTokensThatNormalizeEqually(t *testing.T) {
+	dir := withFiles(t, "testdata/tiny", files{
+		addedTokensFile: []byte(`{"<B>": 1515, "<b>": 1514, "<D>": 1516, "<d>": 1517}`),
+		configFile:      []byte(`{"model_max_length": 6}`),
+	})
+	want := []int64{1512, 1514, 1514, 1516, 1516, 1513}
+	if diff := cmp.Diff(want, mustLoad(t, dir).Encode("<b> <B> <d> <D>").IDs); diff != "" {
+		t.Errorf("ids (-want +got):\n%s", diff)
 	}
 }

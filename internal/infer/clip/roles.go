@@ -89,7 +89,7 @@ func resolve(vocab map[string]int32, named map[string]addedToken, added []addedT
 		s.roles[role.field] = id
 	}
 
-	// By id, so that of two tokens that normalization makes equal it is always the same one that is found.
+	// Of tokens that normalization makes equal the lowest id is found; transformers takes any of them.
 	byNumber := func(a, b string) int { return cmp.Or(cmp.Compare(ids[a], ids[b]), cmp.Compare(a, b)) }
 	for _, text := range slices.SortedFunc(maps.Keys(byText), byNumber) {
 		a, t := byText[text], specialToken{text: text, id: ids[text], singleWord: byText[text].SingleWord}

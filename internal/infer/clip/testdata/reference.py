@@ -62,6 +62,7 @@ TOKENIZERS = {
         "tokenizer_config.json": {"model_max_length": 16},
         "added_tokens.json": {"<Cat-Toy>": 1514, "<Cat-Toy>s": 1515, "my dog": 1516},
     }),
+    "sparse": ("tiny", {"special_tokens_map.json": {"bos_token": {"content": B}, "eos_token": {"content": E}, "unk_token": {"content": E}, "pad_token": {"content": E}}}),
     "other names": ("tiny", {
         "tokenizer_config.json": {"model_max_length": 16, "bos_token": "in", "eos_token": "th</w>", "pad_token": "#", "unk_token": "\""},
     }),

@@ -78,14 +78,16 @@ with zipfile.ZipFile(sys.argv[1]).open(sys.argv[2]) as src, open(sys.argv[3], "w
 	fi
 }
 
-# from_pip PIP and from_npm leave the library in $stage/library.
+# from_pip PIP and from_npm leave the library in $stage/library, and its licence beside it where it comes along.
 from_pip() {
 	printf 'onnxruntime==%s --hash=sha256:%s\n' "$version" "$wheel_sum" >"$stage/requirements.txt"
 	# shellcheck disable=SC2086 # the words of the command
 	$1 download --quiet --no-cache-dir --no-deps --only-binary=:all: --require-hashes \
 		--implementation cp --python-version 3.12 --abi cp312 --platform "$wheel_tag" \
 		--dest "$stage" --requirement "$stage/requirements.txt" >&2 &&
-		unpack "$stage"/onnxruntime-*.whl "onnxruntime/capi/$name" "$stage/library"
+		unpack "$stage"/onnxruntime-*.whl "onnxruntime/capi/$name" "$stage/library" &&
+		unpack "$stage"/onnxruntime-*.whl onnxruntime/LICENSE "$stage/LICENSE" &&
+		unpack "$stage"/onnxruntime-*.whl onnxruntime/ThirdPartyNotices.txt "$stage/ThirdPartyNotices.txt"
 }
 
 from_npm() {
@@ -113,6 +115,10 @@ fetch() {
 	[ "$got" = "$want" ] ||
 		die "the fetched library's SHA-256 is $got, pinned is $want; nothing was installed: check the package index or mirror in use"
 	chmod 755 "$stage/library"
+	for notice in LICENSE ThirdPartyNotices.txt; do
+		[ ! -f "$stage/$notice" ] || mv -f -- "$stage/$notice" "$(dirname -- "$target")/$notice"
+	done
+	# The library comes last: where it is, all of it is.
 	mv -f -- "$stage/library" "$target" || die "cannot write $target"
 	rm -rf -- "$stage"
 }

@@ -37,6 +37,8 @@ type Client struct {
 	config Config
 	closed chan struct{} // closed by the connection's closed handler, after which no handler runs
 
+	absence time.Duration // absenceLimit, less in tests
+
 	mu      sync.Mutex
 	buckets map[string]jetstream.KeyValue // by name; handles stay good when a bucket is deleted and made again
 	results jetstream.Stream              // handle of RESULTS, nil until first used
@@ -56,7 +58,10 @@ func Connect(ctx context.Context, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{names: names, log: cfg.Logger, config: cfg, closed: make(chan struct{}), buckets: map[string]jetstream.KeyValue{}}
+	c := &Client{
+		names: names, log: cfg.Logger, config: cfg, absence: absenceLimit,
+		closed: make(chan struct{}), buckets: map[string]jetstream.KeyValue{},
+	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}

@@ -15,7 +15,7 @@ const (
 	tryTimeout   = 5 * time.Second // for one request to the broker
 	tryWaitMin   = 50 * time.Millisecond
 	tryWaitMax   = 2 * time.Second
-	absenceLimit = 15 * time.Second // no stream answers: longer than a cluster takes to elect a leader
+	absenceLimit = 15 * time.Second // while no stream answers: longer than a cluster takes to elect a leader
 )
 
 // try runs op until it succeeds, fails for a reason that waiting does not mend, or ctx ends. Each run gets a
@@ -42,7 +42,7 @@ func (c *Client) try(ctx context.Context, doing string, op func(context.Context)
 			absent = time.Time{}
 		case absent.IsZero():
 			absent = time.Now()
-		case time.Since(absent) > absenceLimit:
+		case time.Since(absent) > c.absence:
 			return &brokerError{doing, fmt.Errorf("no stream answers: %w", ErrMissing)}
 		}
 		if sleep(ctx, wait.next()) != nil {

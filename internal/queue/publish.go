@@ -1,0 +1,130 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+)
+
+// ChunkSize is the most jobs that one PublishChunk takes: the limit of an atomic batch in nats-server.
+const ChunkSize = 1000
+
+// Message is a job on its way into the queue.
+type Message struct {
+	Priority string      // High, Normal or Low
+	Job      Job         // its identity filled in
+	Header   nats.Header // trace context; nil for none. Nats- headers are not passed on.
+}
+
+// Ack is the broker's word that what was published is stored.
+type Ack struct {
+	Sequence  uint64 // in JOBS; of the last message of a chunk, 0 if that was there already
+	Duplicate bool   // the broker had it already: the Nats-Msg-Id was seen within the last two minutes
+}
+
+// Publish stores a job. It tries again, with the same Nats-Msg-Id, while the broker is away or does not answer,
+// until ctx ends; so what was stored before an answer was lost is not stored twice.
+//
+// Errors: *InvalidError for a job that breaks a rule, ErrQueueFull, ErrMissing, and what else the broker says.
+func (c *Client) Publish(ctx context.Context, m Message) (Ack, error) {
+	msg, err := c.message(m)
+	if err != nil {
+		return Ack{}, err
+	}
+	var ack Ack
+	err = c.try(ctx, "publishing job "+m.Job.Identity().MsgID(), func(ctx context.Context) error {
+		pub, err := c.js.PublishMsg(ctx, msg)
+		if err != nil {
+			return err
+		}
+		ack = Ack{Sequence: pub.Sequence, Duplicate: pub.Duplicate}
+		return nil
+	})
+	return ack, queueFull(err)
+}
+
+// PublishChunk stores up to ChunkSize jobs, all or none of them. A chunk whose answer was lost may be published
+// again if it holds the same jobs: the broker refuses it as known, which is success here, with Duplicate set.
+// Chunks must therefore be cut at the same rows by everyone who publishes a batch.
+//
+// Errors are those of Publish.
+func (c *Client) PublishChunk(ctx context.Context, chunk []Message) (Ack, error) {
+	if len(chunk) == 0 || len(chunk) > ChunkSize {
+		return Ack{}, fmt.Errorf("publishing a chunk: it has %d jobs, must have 1 to %d", len(chunk), ChunkSize)
+	}
+	msgs := make([]*nats.Msg, len(chunk))
+	seen := make(map[string]bool, len(chunk))
+	for i, m := range chunk {
+		msg, err := c.message(m)
+		if err != nil {
+			return Ack{}, err
+		}
+		id := msg.Header.Get(jetstream.MsgIDHeader)
+		if seen[id] {
+			return Ack{}, fmt.Errorf("publishing a chunk: job %s stands in it twice", id)
+		}
+		seen[id] = true
+		msgs[i] = msg
+	}
+	first, last := chunk[0].Job.Identity(), chunk[len(chunk)-1].Job.Identity()
+	var ack Ack
+	err := c.try(ctx, fmt.Sprintf("publishing jobs %s to %s", first.MsgID(), last.MsgID()), func(ctx context.Context) error {
+		stored, err := jetstreamext.PublishMsgBatch(ctx, c.js, msgs)
+		if apiCode(err) == codeBatchDuplicate {
+			ack = Ack{Duplicate: true}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		ack = Ack{Sequence: stored.Sequence}
+		return nil
+	})
+	if apiCode(err) == codeBatchNotEnabled {
+		return Ack{}, fmt.Errorf("%w; set allow_atomic on stream %s", err, c.names.JobsStream())
+	}
+	return ack, queueFull(err)
+}
+
+// message makes the message of a job.
+func (c *Client) message(m Message) (*nats.Msg, error) {
+	id := m.Job.Identity()
+	if !slices.Contains(Priorities(), m.Priority) {
+		return nil, fmt.Errorf("publishing job %s: priority %s is not one of %v", id.MsgID(), quote(m.Priority), Priorities())
+	}
+	body, err := m.Job.Encode()
+	if err != nil {
+		return nil, fmt.Errorf("publishing job %s: %w", id.MsgID(), err)
+	}
+	header := plainHeader(m.Header)
+	header.Set(jetstream.MsgIDHeader, id.MsgID())
+	return &nats.Msg{Subject: c.names.JobSubject(m.Priority, m.Job.Model, id.Batch), Header: header, Data: body}, nil
+}
+
+// plainHeader copies a header without what speaks to the broker: expectations and batch marks of one message
+// would be obeyed for the next.
+func plainHeader(h nats.Header) nats.Header {
+	plain := make(nats.Header, len(h)+4)
+	maps.Copy(plain, h)
+	maps.DeleteFunc(plain, func(key string, _ []string) bool { return isBrokerHeader(key) })
+	return plain
+}
+
+// isBrokerHeader reports whether nats-server may act on a header. It knows its names by case, but whoever
+// handed the header on may have changed that.
+func isBrokerHeader(key string) bool { return strings.HasPrefix(strings.ToLower(key), "nats-") }
+
+// queueFull tells a full queue from other full streams.
+func queueFull(err error) error {
+	if errors.Is(err, ErrStreamFull) {
+		return fmt.Errorf("%w: %w", ErrQueueFull, err)
+	}
+	return err
+}

@@ -10,8 +10,6 @@
 // installed; neither transformers 5 nor this package does.
 package clip
 
-import "slices"
-
 // Tokenizer holds a vocabulary and its merges. It is immutable: any number of goroutines may encode at
 // once. Create one with [Load].
 type Tokenizer struct {
@@ -80,8 +78,9 @@ func (e *encoder) words(text string) {
 		if word == "" {
 			return
 		}
-		if slices.Contains(markers[:], word) {
+		if word == startToken || word == endToken {
 			// transformers cuts these out as a word, then cuts that again where its character classes change.
+			// They get here where the text's own case differs, or where the special tokens have other names.
 			e.word(word[:2])
 			e.word(word[2 : len(word)-2])
 			e.word(word[len(word)-2:])

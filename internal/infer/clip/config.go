@@ -61,8 +61,8 @@ func parseRoles(data []byte) (map[string]addedToken, error) {
 	if err := json.Unmarshal(data, &fields); err != nil {
 		return nil, err
 	}
-	found := make(map[string]addedToken, len(roles))
-	for _, role := range roles {
+	found := make(map[string]addedToken)
+	for _, role := range roles() {
 		raw, ok := fields[role.field]
 		if !ok || string(raw) == "null" {
 			continue

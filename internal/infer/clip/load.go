@@ -7,16 +7,17 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // The files of a tokenizer folder, as transformers writes them.
 const (
-	tokenizerFile     = "tokenizer.json"
-	vocabFile         = "vocab.json"
-	mergesFile        = "merges.txt"
-	configFile        = "tokenizer_config.json"
-	specialTokensFile = "special_tokens_map.json"
-	addedTokensFile   = "added_tokens.json"
+	wholeFile    = "tokenizer.json"
+	vocabFile    = "vocab.json"
+	mergesFile   = "merges.txt"
+	configFile   = "tokenizer_config.json"
+	specialsFile = "special_tokens_map.json"
+	addedFile    = "added_tokens.json"
 )
 
 // Load reads the tokenizer in the folder dir: tokenizer.json or else vocab.json with merges.txt, and
@@ -48,7 +49,7 @@ func load(dir string) (*Tokenizer, error) {
 func newTokenizer(dir string, v vocabulary, c config) (*Tokenizer, error) {
 	s, err := resolve(v.ids, c.roles, c.added)
 	if err != nil {
-		return nil, fmt.Errorf("special tokens of %s: %w: %s or %s belongs to another tokenizer, copy the whole folder again from the model", dir, err, configFile, specialTokensFile)
+		return nil, fmt.Errorf("special tokens of %s: %w: %s or %s belongs to another tokenizer, copy the whole folder again from the model", dir, err, configFile, specialsFile)
 	}
 	unknown, ok := s.roles["unk_token"]
 	if !ok {
@@ -75,13 +76,13 @@ func newTokenizer(dir string, v vocabulary, c config) (*Tokenizer, error) {
 }
 
 func loadVocabulary(dir string) (vocabulary, error) {
-	v, err := read(dir, tokenizerFile, parseTokenizer)
+	v, err := read(dir, wholeFile, parseTokenizer)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return v, err
 	}
 	ids, err := read(dir, vocabFile, parseVocab)
 	if errors.Is(err, fs.ErrNotExist) {
-		return vocabulary{}, fmt.Errorf("%s has neither %s nor %s: %w: copy the tokenizer folder of the model there", dir, tokenizerFile, vocabFile, fs.ErrNotExist)
+		return vocabulary{}, fmt.Errorf("%s has neither %s nor %s: %w: copy the tokenizer folder of the model there", dir, wholeFile, vocabFile, fs.ErrNotExist)
 	} else if err != nil {
 		return vocabulary{}, err
 	}
@@ -100,15 +101,15 @@ func loadConfig(dir string, inTokenizer []addedToken) (config, error) {
 	if err != nil || c.added != nil {
 		return c, err
 	}
-	named, err := readOptional(dir, specialTokensFile, nil, parseSpecialTokens)
+	named, err := readOptional(dir, specialsFile, nil, parseSpecialTokens)
 	if err != nil {
 		return config{}, err
 	}
-	added, err := readOptional(dir, addedTokensFile, nil, parseAddedTokens)
+	added, err := readOptional(dir, addedFile, nil, parseAddedTokens)
 	if err != nil {
 		return config{}, err
 	}
-	merged := make(map[string]addedToken, len(roles))
+	merged := make(map[string]addedToken)
 	maps.Copy(merged, c.roles)
 	maps.Copy(merged, named)
 	for i := range added {
@@ -116,7 +117,7 @@ func loadConfig(dir string, inTokenizer []addedToken) (config, error) {
 			added[i].Special = added[i].Special || token.Content == added[i].Content
 		}
 	}
-	c.roles, c.added = merged, append(added, inTokenizer...)
+	c.roles, c.added = merged, slices.Concat(added, inTokenizer)
 	return c, nil
 }
 

@@ -56,25 +56,25 @@ func TestLoadRefuses(t *testing.T) {
 		"huge id":             {files{vocabFile: []byte(`{"a": 4294967296}`)}, []string{vocabFile, "4294967296"}},
 		"no special tokens":   {files{vocabFile: []byte(`{"a": 1}`)}, []string{`bos_token is "<|startoftext|>", which the vocabulary lacks`, configFile}},
 		"bad merge":           {files{mergesFile: []byte("#version: 0.2\ni n\nthe\n")}, []string{mergesFile, "line 3", `"the"`}},
-		"foreign merge":       {files{mergesFile: []byte("i n\nq q\n")}, []string{"merge 2", `the token "qq"`, "different tokenizers"}},
+		"foreign merge":       {files{mergesFile: []byte("i n\nq x\n")}, []string{"merge 2", `the token "qx"`, "different tokenizers"}},
 		"long line":           {files{mergesFile: []byte(strings.Repeat("x", 1<<17))}, []string{mergesFile, "too long"}},
-		"binary tokenizer":    {files{tokenizerFile: []byte("\x00\x01")}, []string{tokenizerFile, "invalid character"}},
-		"unigram":             {files{tokenizerFile: []byte(`{"model": {"type": "Unigram", "vocab": {}}}`)}, []string{tokenizerFile, "Unigram", "another text encoder"}},
-		"word piece suffix":   {files{tokenizerFile: []byte(`{"model": {"end_of_word_suffix": "", "vocab": {"a": 1}}}`)}, []string{tokenizerFile, "end_of_word_suffix", "another text encoder"}},
-		"merge of three":      {files{tokenizerFile: []byte(`{"model": {"vocab": {"a": 1}, "merges": [["a", "b", "c"]]}}`)}, []string{tokenizerFile, `["a", "b", "c"]`}},
+		"binary tokenizer":    {files{wholeFile: []byte("\x00\x01")}, []string{wholeFile, "invalid character"}},
+		"unigram":             {files{wholeFile: []byte(`{"model": {"type": "Unigram", "vocab": {}}}`)}, []string{wholeFile, "Unigram", "another text encoder"}},
+		"word piece suffix":   {files{wholeFile: []byte(`{"model": {"end_of_word_suffix": "", "vocab": {"a": 1}}}`)}, []string{wholeFile, "end_of_word_suffix", "another text encoder"}},
+		"merge of three":      {files{wholeFile: []byte(`{"model": {"vocab": {"a": 1}, "merges": [["a", "b", "c"]]}}`)}, []string{wholeFile, `["a", "b", "c"]`}},
 		"configuration":       {files{configFile: []byte(`[]`)}, []string{configFile, "cannot unmarshal array"}},
 		"length of 1":         {files{configFile: []byte(`{"model_max_length": 1}`)}, []string{configFile, "model_max_length is 1"}},
 		"negative length":     {files{configFile: []byte(`{"model_max_length": -5}`)}, []string{configFile, "model_max_length is -5"}},
 		"fractional length":   {files{configFile: []byte(`{"model_max_length": 7.5}`)}, []string{configFile, "model_max_length is 7.5"}},
 		"length in words":     {files{configFile: []byte(`{"model_max_length": "77"}`)}, []string{configFile, "model_max_length"}},
-		"padding unknown":     {files{configFile: []byte(`{"pad_token": "qqq"}`)}, []string{`pad_token is "qqq"`, specialTokensFile, "copy the whole folder"}},
+		"padding unknown":     {files{configFile: []byte(`{"pad_token": "qqq"}`)}, []string{`pad_token is "qqq"`, specialsFile, "copy the whole folder"}},
 		"padding a number":    {files{configFile: []byte(`{"pad_token": 0}`)}, []string{configFile, "pad_token", "neither a string nor an object"}},
-		"padding empty":       {files{specialTokensFile: []byte(`{"pad_token": ""}`)}, []string{specialTokensFile, "pad_token is empty"}},
+		"padding empty":       {files{specialsFile: []byte(`{"pad_token": ""}`)}, []string{specialsFile, "pad_token is empty"}},
 		"added id in words":   {files{configFile: []byte(`{"added_tokens_decoder": {"x": {"content": "<x>"}}}`)}, []string{configFile, `"x" is not an id`}},
-		"added without id":    {files{tokenizerFile: []byte(`{"added_tokens": ["<x>"], "model": {"vocab": {"a": 1}}}`)}, []string{`added token "<x>" has no id`}},
+		"added without id":    {files{wholeFile: []byte(`{"added_tokens": ["<x>"], "model": {"vocab": {"a": 1}}}`)}, []string{`added token "<x>" has no id`}},
 		"added without name":  {files{configFile: []byte(`{"added_tokens_decoder": {"1": {}}}`)}, []string{"no content"}},
-		"added with bad id":   {files{addedTokensFile: []byte(`{"<x>": -3}`)}, []string{`"<x>" has no id of 0 or more`}},
-		"added tokens a list": {files{addedTokensFile: []byte(`["<x>"]`)}, []string{addedTokensFile, "cannot unmarshal array"}},
+		"added with bad id":   {files{addedFile: []byte(`{"<x>": -3}`)}, []string{`"<x>" has no id of 0 or more`}},
+		"added tokens a list": {files{addedFile: []byte(`["<x>"]`)}, []string{addedFile, "cannot unmarshal array"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := withFiles(t, "testdata/tiny", tc.files)
@@ -123,8 +123,8 @@ func TestUnknownBytes(t *testing.T) {
 
 func TestAddedTokensThatNormalizeEqually(t *testing.T) {
 	dir := withFiles(t, "testdata/tiny", files{
-		addedTokensFile: []byte(`{"<B>": 1515, "<b>": 1514, "<D>": 1516, "<d>": 1517}`),
-		configFile:      []byte(`{"model_max_length": 6}`),
+		addedFile:  []byte(`{"<B>": 1515, "<b>": 1514, "<D>": 1516, "<d>": 1517}`),
+		configFile: []byte(`{"model_max_length": 6}`),
 	})
 	want := []int64{1512, 1514, 1514, 1516, 1516, 1513}
 	if diff := cmp.Diff(want, mustLoad(t, dir).Encode("<b> <B> <d> <D>").IDs); diff != "" {

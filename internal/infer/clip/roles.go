@@ -13,20 +13,24 @@ const (
 	endToken   = "<|endoftext|>"
 )
 
-// roles are the fields of the configuration that name special tokens, in the order in which
-// transformers adds them, with the tokens that CLIP has there by default.
-var roles = [...]struct {
+// role is a field of the configuration that names a special token.
+type role struct {
 	field     string
-	byDefault string
+	byDefault string // the token that CLIP has there; "": none
 	required  bool
-}{
-	{"bos_token", startToken, true},
-	{"eos_token", endToken, true},
-	{"unk_token", endToken, false},
-	{"sep_token", "", false},
-	{"pad_token", endToken, true},
-	{"cls_token", "", false},
-	{"mask_token", "", false},
+}
+
+// roles returns all roles in the order in which transformers adds their tokens.
+func roles() []role {
+	return []role{
+		{"bos_token", startToken, true},
+		{"eos_token", endToken, true},
+		{"unk_token", endToken, false},
+		{"sep_token", "", false},
+		{"pad_token", endToken, true},
+		{"cls_token", "", false},
+		{"mask_token", "", false},
+	}
 }
 
 // specials are the special tokens of a tokenizer with their ids.
@@ -46,8 +50,8 @@ type specials struct {
 func resolve(vocab map[string]int32, named map[string]addedToken, added []addedToken) (specials, error) {
 	byID := slices.Clone(added)
 	slices.SortStableFunc(byID, func(a, b addedToken) int { return cmp.Compare(a.ID, b.ID) })
-	byText := make(map[string]addedToken, len(added)+len(roles))
-	ids := make(map[string]int32, len(added)+len(roles))
+	byText := make(map[string]addedToken)
+	ids := make(map[string]int32)
 	for _, a := range byID {
 		switch {
 		case a.Content == "":
@@ -63,9 +67,9 @@ func resolve(vocab map[string]int32, named map[string]addedToken, added []addedT
 	}
 	fromFiles := maps.Clone(ids)
 
-	s := specials{roles: make(map[string]int32, len(roles))}
-	seen := make(map[variant]bool, len(roles))
-	for _, role := range roles {
+	s := specials{roles: make(map[string]int32)}
+	seen := make(map[variant]bool)
+	for _, role := range roles() {
 		a, ok := named[role.field]
 		if !ok {
 			if role.byDefault == "" {

@@ -6,13 +6,6 @@ import (
 	"unicode/utf8"
 )
 
-// contractions are words of their own wherever a word may begin.
-var contractions = [...]string{"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"}
-
-// markers are words of their own wherever a word may begin, even in tokenizers whose special tokens
-// have other names.
-var markers = [...]string{"<|startoftext|>", "<|endoftext|>"}
-
 // nextWord returns the first word of normalized text and what follows it; "" if only white space is
 // left. A word is the leftmost match of CLIP's pattern
 //
@@ -22,32 +15,24 @@ func nextWord(text string) (word, rest string) {
 	if text == "" {
 		return "", ""
 	}
-	switch text[0] {
-	case '\'':
-		for _, c := range contractions {
-			if strings.HasPrefix(text, c) {
-				return c, text[len(c):]
-			}
-		}
-	case '<':
-		for _, m := range markers {
-			if strings.HasPrefix(text, m) {
-				return m, text[len(m):]
+	if text[0] == '<' || text[0] == '\'' {
+		for _, word := range [...]string{startToken, endToken, "'s", "'t", "'re", "'ve", "'m", "'ll", "'d"} {
+			if strings.HasPrefix(text, word) {
+				return word, text[len(word):]
 			}
 		}
 	}
-	r, end := utf8.DecodeRuneInString(text)
-	switch class := classOf(r); class {
-	case number:
-	case letter, symbol:
-		for i, r := range text {
-			if classOf(r) != class {
-				return text[:i], text[i:]
-			}
-		}
-		end = len(text)
+	r, size := utf8.DecodeRuneInString(text)
+	class := classOf(r)
+	if class == number {
+		return text[:size], text[size:]
 	}
-	return text[:end], text[end:]
+	for i, r := range text {
+		if classOf(r) != class {
+			return text[:i], text[i:]
+		}
+	}
+	return text, ""
 }
 
 // class is what CLIP's pattern tells characters apart by.

@@ -13,11 +13,11 @@ var (
 	_ encoding.BinaryUnmarshaler = (*Generator)(nil)
 )
 
-func marshal(t testing.TB, g *Generator) []byte {
-	t.Helper()
+func marshal(tb testing.TB, g *Generator) []byte {
+	tb.Helper()
 	b, err := g.MarshalBinary()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b
 }

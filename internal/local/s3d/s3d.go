@@ -226,7 +226,7 @@ func (s *Server) serve(addr string) error {
 		MultipartMaxParts: 10_000,
 		Quiet:             true,
 		KeepAlive:         true,
-		IAMService:        auth.NewIAMServiceSingle(root), // versitygw's own choice is the same and prints a line
+		IAMService:        account{auth.NewIAMServiceSingle(root)}, // versitygw's own choice is the same, and prints a line
 		S3Options:         []s3api.Option{s3api.WithOnListen(func() { close(listens) })},
 	}
 	ctx, cancel := context.WithCancel(context.Background()) // ends with the server, not with the call that starts it
@@ -251,6 +251,19 @@ func Lingering() []string {
 		"github.com/valyala/fasthttp.updateServerDate.func1",
 		"github.com/valyala/fasthttp.(*workerPool).Start.func2",
 	}
+}
+
+// account is versitygw's service of a single account, with S3's answer to an access key that is not its own:
+// InvalidAccessKeyId instead of an answer of the administration API.
+type account struct{ auth.IAMService }
+
+// GetUserAccount returns the account of an access key, or auth.ErrNoSuchUser.
+func (a account) GetUserAccount(access string) (auth.Account, error) {
+	found, err := a.IAMService.GetUserAccount(access)
+	if err != nil {
+		return auth.Account{}, auth.ErrNoSuchUser
+	}
+	return found, nil
 }
 
 // freeAddr replaces port 0 of addr by a port that is free now.

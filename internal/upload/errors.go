@@ -1,0 +1,182 @@
+package upload
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// The error.type of a storage failure.
+const (
+	// TypeStorage is a store that is away, slow or busy: the same call may succeed later.
+	TypeStorage = "storage"
+	// TypeConfig is a wrong key, bucket, region, clock or right: the same call succeeds once a person has mended it.
+	TypeConfig = "storage_config"
+)
+
+var (
+	// ErrNotFound is the answer of Head and Get when nothing lies under the key.
+	ErrNotFound = errors.New("no such object")
+	// ErrUnknown is the answer of Head and Get when the store does not say whether an object exists: the credentials
+	// may write but not read.
+	ErrUnknown = errors.New("the store does not say whether the object exists (403)")
+)
+
+// Error is a failed call. Its text is one line that says what to do, and holds no secret.
+type Error struct {
+	Doing  string // what failed, such as "putting"
+	Target string // on what: s3://bucket/key
+	Type   string // TypeStorage or TypeConfig
+	Reason string // why, and what to do about it
+	Status int    // HTTP status of the last answer; 0 if there was none
+	Code   string // S3 error code; "" if there was none
+	Err    error  // the SDK's error, for errors.Is and As; not part of the text
+}
+
+func (e *Error) Error() string { return e.Doing + " " + e.Target + ": " + e.Reason }
+
+// Unwrap gives the SDK's error.
+func (e *Error) Unwrap() error { return e.Err }
+
+// ErrorType is the error.type of results and spans.
+func (e *Error) ErrorType() string { return e.Type }
+
+// credentialsError marks failures to find or renew credentials, which the SDK does not tell from others.
+type credentialsError struct{ err error }
+
+func (e *credentialsError) Error() string { return "finding credentials: " + e.err.Error() }
+func (e *credentialsError) Unwrap() error { return e.err }
+
+// classify turns an error of the SDK into one that says what to do. c is what the call's attempts noted; ctx is the
+// call's own, and tells a caller who gave up from an attempt that took too long.
+func classify(ctx context.Context, doing, target string, err error, c *call) *Error {
+	e := &Error{Doing: doing, Target: target, Err: err}
+	var response *smithyhttp.ResponseError
+	if errors.As(err, &response) {
+		e.Status = response.HTTPStatusCode()
+	}
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		e.Code = api.ErrorCode()
+	}
+	var credentials *credentialsError
+	switch {
+	case errors.As(err, &credentials):
+		e.Type = TypeConfig
+		e.Reason = "no usable credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the process a profile or role"
+	case ctx.Err() != nil:
+		e.Type, e.Reason, e.Err = TypeStorage, "given up: "+ctx.Err().Error(), errors.Join(ctx.Err(), err)
+	case e.Status == 0:
+		e.Type, e.Reason = connection(err, c)
+	default:
+		e.Type, e.Reason = answer(e.Status, e.Code, c)
+		e.Reason += detail(e.Status, e.Code, api, c)
+	}
+	return e
+}
+
+// connection explains a call that got no answer.
+func connection(err error, c *call) (typ, reason string) {
+	host := "the store"
+	if c != nil && c.host != "" {
+		host = c.host
+	}
+	var (
+		unknownCA   x509.UnknownAuthorityError
+		certificate *tls.CertificateVerificationError
+		record      tls.RecordHeaderError
+	)
+	switch {
+	case errors.As(err, &unknownCA), errors.As(err, &certificate):
+		return TypeConfig, fmt.Sprintf("the certificate of %s is not trusted (%s): set AWS_CA_BUNDLE to its CA, or correct AWS_ENDPOINT_URL_S3", host, cause(err))
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+		return TypeConfig, fmt.Sprintf("%s does not speak TLS: use http:// in AWS_ENDPOINT_URL_S3", host)
+	case c != nil && c.attempts == 0:
+		return TypeConfig, fmt.Sprintf("the request could not be made (%s): check S3_BUCKET, AWS_REGION and AWS_ENDPOINT_URL_S3", cause(err))
+	}
+	return TypeStorage, fmt.Sprintf("no answer from %s (%s): is the store up, and AWS_ENDPOINT_URL_S3 right?", host, cause(err))
+}
+
+// answer explains an error that the store answered.
+func answer(status int, code string, c *call) (typ, reason string) {
+	switch code {
+	case "NoSuchBucket":
+		return TypeConfig, "the bucket does not exist: create it or correct S3_BUCKET"
+	case "InvalidAccessKeyId", "XAdminUserNotFound": // the second is versitygw's with a single account
+		return TypeConfig, "the store does not know this access key: correct AWS_ACCESS_KEY_ID"
+	case "SignatureDoesNotMatch":
+		return TypeConfig, "the secret does not belong to the access key: correct AWS_SECRET_ACCESS_KEY"
+	case "RequestTimeTooSkewed":
+		return TypeConfig, "the clock of this machine and the store's differ too much: set the clock (NTP)"
+	case "ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidSecurity":
+		return TypeConfig, "the session token is not valid any more: renew AWS_SESSION_TOKEN, or use a role that renews itself"
+	case "AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException", "MovedPermanently":
+		return TypeConfig, wrongRegion(c)
+	case "InvalidBucketName":
+		return TypeConfig, "this is no valid bucket name: correct S3_BUCKET"
+	case "RequestTimeout":
+		return TypeStorage, "the store did not receive the request in time"
+	}
+	switch {
+	case strings.HasPrefix(code, "KMS"):
+		return TypeConfig, "the encryption key cannot be used: correct S3_SSE_KMS_KEY_ID or its policy"
+	case status == http.StatusForbidden:
+		return TypeConfig, "access denied: allow s3:PutObject, s3:GetObject and s3:DeleteObject on the bucket's objects, and s3:ListBucket on the bucket"
+	case status == http.StatusMovedPermanently:
+		return TypeConfig, wrongRegion(c)
+	case status == http.StatusNotFound && (code == "" || code == "NotFound"):
+		return TypeConfig, "the bucket does not exist: create it or correct S3_BUCKET"
+	case status >= 500, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status == http.StatusConflict:
+		return TypeStorage, "the store is failing or too busy"
+	case code == "" || code == "BadRequest": // the SDK's name for 400 without an S3 error in it
+		return TypeConfig, "this is no answer of an S3 API: correct AWS_ENDPOINT_URL_S3"
+	}
+	return TypeConfig, "the store refuses the request"
+}
+
+// wrongRegion names the right region where the store did.
+func wrongRegion(c *call) string {
+	if c != nil && c.region != "" {
+		return fmt.Sprintf("the bucket is in another region: set AWS_REGION=%s", c.region)
+	}
+	return "the bucket is in another region: set AWS_REGION to the bucket's"
+}
+
+// detail is the store's own words in brackets, for what the reason does not say.
+func detail(status int, code string, api smithy.APIError, c *call) string {
+	parts := []string{fmt.Sprint(status)}
+	if code != "" {
+		parts[0] += " " + code
+	}
+	if api != nil && api.ErrorMessage() != "" && len(api.ErrorMessage()) <= 200 && code != "SignatureDoesNotMatch" {
+		parts = append(parts, strings.Join(strings.Fields(api.ErrorMessage()), " "))
+	}
+	if c != nil && c.requestID != "" {
+		parts = append(parts, "request "+c.requestID)
+	}
+	return " (" + strings.Join(parts, "; ") + ")"
+}
+
+// cause is the innermost reason of a transport error, without the URL around it.
+func cause(err error) string {
+	var inURL *url.Error
+	if errors.As(err, &inURL) {
+		err = inURL.Err
+	}
+	var timeout *timeoutError
+	if errors.As(err, &timeout) {
+		err = timeout
+	}
+	return oneLine(err)
+}
+
+// oneLine is the error's text without line breaks.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

@@ -1,0 +1,318 @@
+package upload
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// proxy puts a handler in front of a real store: it may answer by itself or pass the request on.
+func proxy(t *testing.T, endpoint string, handle func(w http.ResponseWriter, r *http.Request, pass http.Handler)) string {
+	t.Helper()
+	target, err := url.Parse(endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	pass := &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host // what was signed
+	}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handle(w, r, pass) }))
+	t.Cleanup(func() {
+		server.Close()
+		transport.CloseIdleConnections()
+	})
+	return server.URL
+}
+
+// fail answers as S3 does.
+func fail(w http.ResponseWriter, status int, code, message string) {
+	w.Header().Set("Content-Type", "application/xml")
+	w.Header().Set("X-Amz-Request-Id", "4442587FB7D0A2F9")
+	w.WriteHeader(status)
+	fmt.Fprintf(w, `<?xml version="1.0"?><Error><Code>%s</Code><Message>%s</Message></Error>`, code, message)
+}
+
+// isPut tells PUTs of pictures from probes and other requests.
+func isPut(r *http.Request) bool {
+	return r.Method == http.MethodPut && !strings.Contains(r.URL.Path, ".probe/")
+}
+
+func TestTransientAnswersAreTriedAgain(t *testing.T) {
+	server, c := startS3(t)
+	for _, answer := range []struct {
+		status int
+		code   string
+	}{{503, "SlowDown"}, {500, "InternalError"}, {409, "ConditionalRequestConflict"}, {409, "OperationAborted"}, {429, "TooManyRequests"}} {
+		t.Run(answer.code, func(t *testing.T) {
+			var puts atomic.Int32
+			c.Endpoint = proxy(t, server.Endpoint(), func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+				if isPut(r) && puts.Add(1) <= 2 {
+					fail(w, answer.status, answer.code, "try again")
+					return
+				}
+				pass.ServeHTTP(w, r)
+			})
+			mustPut(t, open(t, c, nil), answer.code, cat())
+			if puts.Load() != 3 {
+				t.Errorf("%d attempts, want 3", puts.Load())
+			}
+		})
+	}
+}
+
+func TestAnAnswerThatIsLostIsFoundAgain(t *testing.T) {
+	server, c := startS3(t)
+	var puts atomic.Int32
+	c.Endpoint = proxy(t, server.Endpoint(), func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		if isPut(r) && puts.Add(1) == 1 {
+			pass.ServeHTTP(httptest.NewRecorder(), r) // it is stored, and the client is told otherwise
+			fail(w, 500, "InternalError", "internal error")
+			return
+		}
+		pass.ServeHTTP(w, r)
+	})
+	got, err := open(t, c, nil).Put(t.Context(), testKey, cat())
+	if err != nil || got.Created || got.Existing == nil || got.Existing.Metadata != catMetadata() || puts.Load() != 2 {
+		t.Errorf("Put: %+v, %v after %d attempts, want our own object by the second", got, err, puts.Load())
+	}
+}
+
+func TestAStoreThatFailsForGoodIsGivenUp(t *testing.T) {
+	var puts atomic.Int32
+	server, c := startS3(t)
+	c.MaxAttempts = 3
+	c.Endpoint = proxy(t, server.Endpoint(), func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		if isPut(r) {
+			puts.Add(1)
+			fail(w, 503, "SlowDown", "reduce your\nrequest rate")
+			return
+		}
+		pass.ServeHTTP(w, r)
+	})
+	_, err := open(t, c, nil).Put(t.Context(), testKey, cat())
+	want := "putting s3://pictures/" + testKey + ": the store is failing or too busy (503 SlowDown; reduce your request rate; request 4442587FB7D0A2F9)"
+	if err == nil || err.Error() != want || puts.Load() != 3 {
+		t.Errorf("Put after %d attempts:\n got %v\nwant %s", puts.Load(), err, want)
+	}
+}
+
+// memory is a store without conditions, as some are: it keeps what it was told last.
+type memory struct {
+	mu      sync.Mutex
+	objects map[string]http.Header
+	bodies  map[string][]byte
+	puts    int
+	refuse  bool // answers 501 to If-None-Match instead of ignoring it
+}
+
+func (m *memory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := r.URL.Path
+	switch {
+	case key == "/pictures/" || key == "/pictures":
+	case r.Method == http.MethodPut && m.refuse && r.Header.Get("If-None-Match") != "":
+		fail(w, http.StatusNotImplemented, "NotImplemented", "A header you provided implies functionality that is not implemented")
+	case r.Method == http.MethodPut:
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			fail(w, http.StatusBadRequest, "IncompleteBody", err.Error())
+			return
+		}
+		if !strings.Contains(key, ".probe/") {
+			m.puts++
+		}
+		m.objects[key], m.bodies[key] = r.Header.Clone(), body
+	case r.Method == http.MethodDelete:
+		delete(m.objects, key)
+		w.WriteHeader(http.StatusNoContent)
+	case m.objects[key] == nil:
+		fail(w, http.StatusNotFound, "NoSuchKey", "no such key")
+	default:
+		for name, values := range m.objects[key] {
+			if strings.HasPrefix(name, "X-Amz-Meta-") {
+				w.Header()[name] = values
+			}
+		}
+		if _, err := w.Write(m.bodies[key]); err != nil && r.Method == http.MethodGet {
+			panic(http.ErrAbortHandler)
+		}
+	}
+}
+
+func TestStoresWithoutConditions(t *testing.T) {
+	for _, refuse := range []bool{false, true} {
+		t.Run(fmt.Sprintf("refuse=%v", refuse), func(t *testing.T) {
+			m := &memory{objects: map[string]http.Header{}, bodies: map[string][]byte{}, refuse: refuse}
+			server := httptest.NewServer(m)
+			defer server.Close()
+			s := open(t, Config{Bucket: "pictures", Endpoint: server.URL, AccessKeyID: "a", SecretAccessKey: "s"}, nil)
+			mustPut(t, s, testKey, cat())
+			got, err := s.Put(t.Context(), testKey, Object{Body: []byte("another"), Metadata: Metadata{Spec16: "x"}})
+			if err != nil || got.Created || got.Existing == nil || got.Existing.Metadata != catMetadata() || m.puts != 1 {
+				t.Errorf("second Put: %+v, %v after %d puts, want the existing object and one put", got, err, m.puts)
+			}
+			if conditional, known := s.Conditional(); conditional || !known {
+				t.Errorf("conditional %v, known %v", conditional, known)
+			}
+			if len(m.objects) != 1 {
+				t.Errorf("%d objects, want 1: the probe is still there", len(m.objects))
+			}
+		})
+	}
+}
+
+func TestAStoreThatStopsKeepingConditions(t *testing.T) {
+	server, c := startS3(t)
+	var off atomic.Bool
+	c.Endpoint = proxy(t, server.Endpoint(), func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		if off.Load() && r.Header.Get("If-None-Match") != "" {
+			fail(w, http.StatusNotImplemented, "NotImplemented", "not implemented")
+			return
+		}
+		pass.ServeHTTP(w, r)
+	})
+	s := open(t, c, nil)
+	mustPut(t, s, "one", cat())
+	off.Store(true)
+	mustPut(t, s, "two", cat())
+	if got, err := s.Put(t.Context(), "two", cat()); err != nil || got.Existing == nil {
+		t.Errorf("Put: %+v, %v, want the existing object", got, err)
+	}
+}
+
+func TestWriteOnlyCredentials(t *testing.T) {
+	server, c := startS3(t)
+	c.Endpoint = proxy(t, server.Endpoint(), func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		if r.Method != http.MethodPut {
+			fail(w, http.StatusForbidden, "AccessDenied", "Access Denied")
+			return
+		}
+		pass.ServeHTTP(w, r)
+	})
+	s := open(t, c, nil)
+	if err := s.Check(t.Context()); err != nil {
+		t.Errorf("Check: %v", err)
+	}
+	if _, err := s.Head(t.Context(), testKey); !errors.Is(err, ErrUnknown) {
+		t.Errorf("Head: %v, want ErrUnknown", err)
+	}
+	mustPut(t, s, testKey, cat())
+	if got, err := s.Put(t.Context(), testKey, cat()); err != nil || got.Created || got.Existing != nil {
+		t.Errorf("second Put: %+v, %v, want an object that may not be looked at", got, err)
+	}
+}
+
+func TestAnObjectThatComesAndGoes(t *testing.T) {
+	server, c := startS3(t)
+	c.Endpoint = proxy(t, server.Endpoint(), func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		if isPut(r) {
+			fail(w, http.StatusPreconditionFailed, "PreconditionFailed", "it is there")
+			return
+		}
+		pass.ServeHTTP(w, r) // and never there
+	})
+	var e *Error
+	if got, err := open(t, c, nil).Put(t.Context(), testKey, cat()); !errors.As(err, &e) || e.Type != TypeStorage {
+		t.Errorf("Put: %+v, %v, want a storage error", got, err)
+	}
+}
+
+// listen accepts connections and reads from them but never answers: a black hole.
+func listen(t *testing.T) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { // ends when the listener is closed
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { // ends when the client gives up
+				if _, err := io.Copy(io.Discard, conn); err != nil {
+					t.Logf("black hole: %v", err)
+				}
+				if err := conn.Close(); err != nil {
+					t.Logf("black hole: %v", err)
+				}
+			})
+		}
+	})
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+	})
+	return l.Addr().String()
+}
+
+func TestBlackHoleIsLeftInTime(t *testing.T) {
+	c := Config{
+		Bucket: "pictures", Endpoint: "http://" + listen(t), AccessKeyID: "a", SecretAccessKey: "s",
+		AttemptTimeout: 50 * time.Millisecond, MaxAttempts: 3, MaxBackoff: time.Millisecond,
+	}
+	s := open(t, c, nil)
+	s.mode.Store(int32(modeConditional))
+	for name, call := range map[string]func() error{
+		"Put":   func() error { _, err := s.Put(t.Context(), testKey, cat()); return err },
+		"Head":  func() error { _, err := s.Head(t.Context(), testKey); return err },
+		"Check": func() error { return s.Check(t.Context()) },
+	} {
+		begin := time.Now()
+		err := call()
+		var e *Error
+		if !errors.As(err, &e) || e.Type != TypeStorage || !strings.Contains(e.Error(), "(no answer within 50") {
+			t.Errorf("%s: %v, want a storage error about no answer", name, err)
+		}
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("%s took %v, want three attempts of 50 ms", name, took)
+		}
+	}
+}
+
+func TestSlowBodyIsLeftInTime(t *testing.T) {
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		w.WriteHeader(http.StatusOK)
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Errorf("flush: %v", err)
+		}
+		<-release
+	}))
+	defer server.Close()
+	defer close(release)
+	s := open(t, Config{Bucket: "pictures", Endpoint: server.URL, AccessKeyID: "a", SecretAccessKey: "s", AttemptTimeout: 50 * time.Millisecond}, nil)
+	var e *Error
+	if _, err := s.Get(t.Context(), testKey); !errors.As(err, &e) || e.Type != TypeStorage || !strings.Contains(err.Error(), "no answer within") {
+		t.Errorf("Get: %v, want a storage error about no answer", err)
+	}
+}
+
+func TestTheDeadlineGrowsWithTheTransfer(t *testing.T) {
+	for _, tt := range []struct {
+		n    int64
+		want time.Duration
+	}{{-1, 0}, {0, 0}, {minRate, time.Second}, {8 << 20, 128 * time.Second}} {
+		if got := transferTime(tt.n); got != tt.want {
+			t.Errorf("transferTime(%d) = %v, want %v", tt.n, got, tt.want)
+		}
+	}
+}

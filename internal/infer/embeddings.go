@@ -13,7 +13,7 @@ import (
 type embeddings struct {
 	encoder TextEncoder
 	limit   int64
-	slots   chan struct{} // a token for each encoding at once
+	room    room
 
 	mu    sync.Mutex
 	byKey map[string]*list.Element // of *entry
@@ -28,8 +28,8 @@ type entry struct {
 	err       error
 }
 
-func newEmbeddings(encoder TextEncoder, limit int64, atOnce int) *embeddings {
-	return &embeddings{encoder: encoder, limit: limit, slots: make(chan struct{}, atOnce), byKey: map[string]*list.Element{}, order: list.New()}
+func newEmbeddings(encoder TextEncoder, limit int64, r room) *embeddings {
+	return &embeddings{encoder: encoder, limit: limit, room: r, byKey: map[string]*list.Element{}, order: list.New()}
 }
 
 // encoded is an embedding and what it cost the one who asked.
@@ -79,12 +79,11 @@ func (c *embeddings) encode(ctx context.Context, e *entry, t Tokens, res encoded
 	defer func() { c.settle(e, err) }()
 	defer recovered(&err, "encoding the text")
 	start := time.Now()
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return res, ctx.Err()
+	leave, err := c.room.enter(ctx)
+	if err != nil {
+		return res, err
 	}
+	defer leave()
 	begin := time.Now()
 	res.waited += begin.Sub(start)
 	e.embedding, err = c.encoder.Encode(ctx, t)

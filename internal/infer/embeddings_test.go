@@ -34,7 +34,7 @@ func TestEncodesAPromptOnce(t *testing.T) {
 
 func TestEmbeddingsStayWithinTheirBytes(t *testing.T) {
 	m := newFakeModel(t)
-	c := newEmbeddings(m, 3*32, 1)
+	c := newEmbeddings(m, 3*32, make(places, 1))
 	get := func(text string) {
 		t.Helper()
 		if _, err := c.get(context.Background(), m.Tokenize(text, false)); err != nil {
@@ -68,7 +68,7 @@ func (f *failing) Encode(ctx context.Context, t Tokens) (*Embedding, error) {
 
 func TestAFailedEncodingIsTriedAgain(t *testing.T) {
 	f := &failing{fakeModel: newFakeModel(t), fail: true}
-	c := newEmbeddings(f, 1<<20, 1)
+	c := newEmbeddings(f, 1<<20, make(places, 1))
 	tokens := f.Tokenize("x", false)
 	if _, err := c.get(context.Background(), tokens); err == nil {
 		t.Fatal("no error")
@@ -84,7 +84,7 @@ func TestTheFirstAskerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newFakeModel(t)
 		m.delay = time.Second
-		c := newEmbeddings(m, 1<<20, 1)
+		c := newEmbeddings(m, 1<<20, make(places, 1))
 		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 		defer cancel()
 		var wg sync.WaitGroup

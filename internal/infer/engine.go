@@ -15,8 +15,8 @@ type Config struct {
 	Limits    Limits
 
 	EmbeddingCache int64 // bytes of text embeddings kept for prompts met again; 0 means 64 MiB
-	Encoders       int   // text encodings at once; 0 means one for each lane
-	Decoders       int   // VAE decodings at once; 0 means one for each lane
+	Encoders       int   // text encodings at once beside the lanes, for a GPU; 0 lets each take a lane, so that a CPU runs no more calls than lanes
+	Decoders       int   // VAE decodings likewise
 
 	// OnCall, if set, is told of every call that succeeded. Run calls it: it must not block.
 	OnCall func(rows, pad int, d time.Duration)
@@ -30,7 +30,7 @@ type Engine struct {
 	lanes  *Lanes
 	cfg    Config
 	texts  *embeddings
-	decode chan struct{} // a token for each decoding at once
+	decode room
 
 	door    chan *sample  // Generate → Run: the sample is Run's until done
 	leave   chan *sample  // Generate → Run: its caller has gone
@@ -59,19 +59,13 @@ func New(model Model, lanes *Lanes, cfg Config) (*Engine, error) {
 	if cfg.EmbeddingCache == 0 {
 		cfg.EmbeddingCache = 64 << 20
 	}
-	if cfg.Encoders == 0 {
-		cfg.Encoders = lanes.Count()
-	}
-	if cfg.Decoders == 0 {
-		cfg.Decoders = lanes.Count()
-	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
 	return &Engine{
 		model: model, info: model.Info(), lanes: lanes, cfg: cfg,
-		texts:  newEmbeddings(model, cfg.EmbeddingCache, cfg.Encoders),
-		decode: make(chan struct{}, cfg.Decoders),
+		texts:  newEmbeddings(model, cfg.EmbeddingCache, roomFor(cfg.Encoders, lanes)),
+		decode: roomFor(cfg.Decoders, lanes),
 		door:   make(chan *sample), leave: make(chan *sample),
 		stopped: make(chan struct{}), state: make(chan chan Load),
 	}, nil

@@ -74,9 +74,10 @@ func TestCancelLeavesAtAStepBoundary(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		other := make(chan *Result)
 		go func() { other <- draw(t, e, request(2)) }() // ends with the engine's answer
-		var steps atomic.Int64
+		var steps, begun atomic.Int64
 		q := request(1)
 		q.Steps = 100
+		q.OnBegin = func() { begun.Add(1) }
 		q.OnStep = func(done, total int) {
 			if steps.Store(int64(done)); done == 3 {
 				cancel()
@@ -85,6 +86,9 @@ func TestCancelLeavesAtAStepBoundary(t *testing.T) {
 		_, err := e.Generate(ctx, q)
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want canceled", err)
+		}
+		if n := begun.Load(); n != 1 {
+			t.Errorf("OnBegin was called %d times", n)
 		}
 		if n := steps.Load(); n > 4 {
 			t.Errorf("%d steps were taken after the caller left at 3", n)

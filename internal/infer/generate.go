@@ -117,12 +117,11 @@ func (e *Engine) ride(ctx context.Context, s *sample) error {
 // picture decodes latents and checks what came out.
 func (e *Engine) picture(ctx context.Context, latents []float32, size Size, res *Result) (Image, error) {
 	start := time.Now()
-	select {
-	case e.decode <- struct{}{}:
-		defer func() { <-e.decode }()
-	case <-ctx.Done():
-		return Image{}, ctx.Err()
+	leave, err := e.decode.enter(ctx)
+	if err != nil {
+		return Image{}, err
 	}
+	defer leave()
 	begin := time.Now()
 	res.Ledger.Wait += begin.Sub(start)
 	defer func() { res.Ledger.Decode = time.Since(begin) }()

@@ -28,6 +28,8 @@ type Request struct {
 	Scheduler              string  // a name of schedule.Names, a diffusers class, or "" for the model's own
 	Priority               int     // order at the door: smaller is sooner
 
+	// OnBegin, if set, is told when the sample leaves the door. Run calls it: it must not block.
+	OnBegin func()
 	// OnStep, if set, is told after each sampler step how many of the model's calls are done. Run calls it: it must not block.
 	OnStep func(done, total int)
 }

@@ -54,6 +54,41 @@ func (l *Lanes) Close() {
 	l.wg.Wait()
 }
 
+// room is where text encoders and decoders take a place before they call the model: either a lane, so that no more calls run than there are cores, or a
+// number of places of their own beside the lanes, which a GPU can use.
+type room interface {
+	enter(ctx context.Context) (leave func(), err error)
+}
+
+func (l *Lanes) enter(ctx context.Context) (leave func(), err error) {
+	select {
+	case one := <-l.free:
+		return func() { l.free <- one }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// places is a room of its own: a token for each call at once.
+type places chan struct{}
+
+func (p places) enter(ctx context.Context) (leave func(), err error) {
+	select {
+	case p <- struct{}{}:
+		return func() { <-p }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// roomFor returns n places beside the lanes, or the lanes themselves for 0.
+func roomFor(n int, lanes *Lanes) room {
+	if n > 0 {
+		return make(places, n)
+	}
+	return lanes
+}
+
 // run is the lane's goroutine; it ends when Close closes calls.
 func (l *lane) run() {
 	for f := range l.calls {

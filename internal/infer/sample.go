@@ -90,6 +90,9 @@ func (s *sample) take(r *row, now time.Time) Row {
 		s.wait += now.Sub(s.since)
 		s.since = now
 	}
+	if !s.begun && s.req.OnBegin != nil {
+		s.req.OnBegin()
+	}
 	s.begun = true
 	s.riding++
 	r.state = rowRiding

@@ -40,7 +40,7 @@ func newDDIM(p Params, steps int) (Sampler, error) {
 		s.picture[i], s.noise[i] = sqrt32(next), sqrt32(1-next)
 	}
 	s.prediction = newPrediction(p, alphas, sigmas)
-	return s, s.seal("ddim", 0, s.prediction.coefficients(), flatten(s.prediction.noise), s.picture, s.noise)
+	return s, s.seal("ddim", 0, s.prediction.coefficients(), s.picture, s.noise)
 }
 
 // barAt is alphasCumprod at a timestep of the schedule. One past the end comes of a steps_offset with

@@ -2,13 +2,14 @@ package schedule
 
 import (
 	"errors"
+	"fmt"
 	"math"
 )
 
 // dpmSchedule returns the timesteps and the noise levels of the DPM-Solver family (DPM-Solver, DEIS,
-// UniPC), falling, without the final level. The model is told whole timesteps: those of respaced levels
-// are rounded or cut as roundTimesteps says.
-func (p Params) dpmSchedule(bar []float32, steps int, roundTimesteps bool) (timesteps []float32, sigmas []float64, err error) {
+// UniPC), falling, without the final level. The model is told whole timesteps: fractions are cut off,
+// but those of Karras and Lu levels are rounded if rounded is set.
+func (p Params) dpmSchedule(bar []float32, steps int, rounded bool) (timesteps []float32, sigmas []float64, err error) {
 	if p.UseDynamicShifting {
 		return nil, nil, errors.New("use_dynamic_shifting is only supported by FlowMatchEulerDiscreteScheduler")
 	}
@@ -22,7 +23,11 @@ func (p Params) dpmSchedule(bar []float32, steps int, roundTimesteps bool) (time
 	case p.respaced():
 		sigmas = p.respace(float64(table[len(table)-1]), float64(table[0]), steps)
 	default:
-		t = p.solverTimesteps(p.NumTrainTimesteps-clipped(bar, float64(p.LambdaMinClipped)), steps)
+		last := p.NumTrainTimesteps - clipped(bar, float64(p.LambdaMinClipped))
+		if last < 1 {
+			return nil, nil, fmt.Errorf("lambda_min_clipped is %g: no timestep is left", p.LambdaMinClipped)
+		}
+		t = p.solverTimesteps(last, steps)
 		for _, v := range t {
 			sigmas = append(sigmas, interp(v, table))
 		}
@@ -32,7 +37,7 @@ func (p Params) dpmSchedule(bar []float32, steps int, roundTimesteps bool) (time
 		for _, s := range sigmas {
 			t = append(t, timestepOf(s, logs))
 		}
-		if roundTimesteps {
+		if rounded && (p.UseKarrasSigmas || p.UseLuLambdas) {
 			round(t)
 		}
 	}
@@ -45,6 +50,9 @@ func (p Params) dpmSchedule(bar []float32, steps int, roundTimesteps bool) (time
 // clipped counts the noisiest timesteps, whose lambda lies below lambda_min_clipped.
 func clipped(bar []float32, lambda float64) int {
 	n := 0
+	if math.IsInf(lambda, -1) {
+		return n
+	}
 	for _, b := range bar {
 		l := float32(math.Log(float64(sqrt32(b)))) - float32(math.Log(float64(sqrt32(1-b))))
 		if float64(l) < lambda {

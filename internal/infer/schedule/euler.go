@@ -36,7 +36,7 @@ func newEuler(p Params, steps int) (Sampler, error) {
 		}
 	}
 	s := &euler{table: newSigmaTable(p, timesteps, sigmas), prediction: newSigmaPrediction(p, sigmas[:steps])}
-	return s, s.seal("euler", 0, s.prediction.coefficients())
+	return s, s.seal("euler", 0, s.prediction.coefficients(), inverse(sigmas[:steps]))
 }
 
 // Step implements [Sampler].

@@ -33,7 +33,7 @@ func newEulerAncestral(p Params, steps int) (Sampler, error) {
 	for i := range s.up {
 		s.down[i], s.up[i] = ancestral(sigmas[i], sigmas[i+1])
 	}
-	return s, s.seal("euler_a", 0, s.prediction.coefficients(), s.down, s.up)
+	return s, s.seal("euler_a", 0, s.prediction.coefficients(), inverse(sigmas[:steps]), s.down, s.up)
 }
 
 // ancestral splits a step from one noise level to the next into a deterministic part that ends at down

@@ -38,12 +38,23 @@ type alias struct {
 func aliases() []alias {
 	return []alias{
 		{"ddim", ddimClass(), nil},
+		{"ddpm", ddpmClass(), nil},
+		{"deis", deisClass(), nil},
+		{"dpm2", kdpm2Class(), nil},
+		{"dpm2_a", kdpm2AncestralClass(), nil},
 		{"dpmpp_2m", dpmMultistepClass(), solver("dpmsolver++", 2)},
 		{"dpmpp_2m_sde", dpmMultistepClass(), solver("sde-dpmsolver++", 2)},
+		{"dpmpp_2s", dpmSinglestepClass(), solver("dpmsolver++", 2)},
 		{"dpmpp_3m", dpmMultistepClass(), solver("dpmsolver++", 3)},
 		{"euler", eulerClass(), nil},
 		{"euler_a", eulerAncestralClass(), nil},
+		{"flow_euler", flowEulerClass(), nil},
+		{"heun", heunClass(), nil},
+		{"lcm", lcmClass(), nil},
+		{"lms", lmsClass(), nil},
 		{"pndm", pndmClass(), nil},
+		{"tcd", tcdClass(), nil},
+		{"unipc", unipcClass(), nil},
 	}
 }
 

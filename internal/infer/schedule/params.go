@@ -121,6 +121,7 @@ func (p Params) validate() error {
 	if p.SigmaMax != nil {
 		within("sigma_max", *p.SigmaMax, 1/huge, huge)
 	}
+	check(p.SigmaMin == nil || p.SigmaMax == nil || *p.SigmaMin < *p.SigmaMax, "sigma_min must be below sigma_max")
 	spacings := 0
 	for _, on := range []bool{p.UseKarrasSigmas, p.UseExponentialSigmas, p.UseBetaSigmas, p.UseLuLambdas, p.UseFlowSigmas} {
 		if on {

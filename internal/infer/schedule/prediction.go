@@ -103,16 +103,24 @@ func newSigmaPrediction(p Params, sigmas []float32) prediction {
 	return q
 }
 
-// coefficients lists the numbers of the picture for seal.
-func (p *prediction) coefficients() []float32 { return flatten(p.picture) }
-
-func flatten(terms []linear) []float32 {
-	list := make([]float32, 0, 3*len(terms))
-	for _, l := range terms {
-		list = append(list, l.x, l.out, l.div)
-		if l.div == 0 {
-			list[len(list)-1] = float32(math.Inf(1)) // so that seal refuses it
+// coefficients lists the numbers for seal, with the inverse of what is divided by.
+func (p *prediction) coefficients() []float32 {
+	list := make([]float32, 0, 6*len(p.picture))
+	for i, l := range p.picture {
+		list = append(list, l.x, l.out, 1/l.div)
+		if p.noise != nil {
+			l = p.noise[i]
+			list = append(list, l.x, l.out, 1/l.div)
 		}
+	}
+	return list
+}
+
+// inverse lists the inverses of noise levels that a step divides by, for seal.
+func inverse(levels []float32) []float32 {
+	list := make([]float32, len(levels))
+	for i, v := range levels {
+		list[i] = 1 / v
 	}
 	return list
 }

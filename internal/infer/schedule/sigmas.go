@@ -1,6 +1,9 @@
 package schedule
 
-import "math"
+import (
+	"math"
+	"sort"
+)
 
 // sigmaOf is the noise level, relative to the picture, where alphasCumprod is bar.
 func sigmaOf(bar float32) float32 { return sqrt32((1 - bar) / bar) }
@@ -102,22 +105,20 @@ func logSigmas(table []float32) []float32 {
 // timestepOf finds the timestep, with a fraction, at which a noise level stands in a rising table of
 // logarithms. Beyond its ends it gives the first or the last.
 func timestepOf(sigma float64, logs []float32) float64 {
-	l := math.Log(max(sigma, 1e-10))
-	low, high := 0, len(logs)
-	for low < high { // the last entry that is not above l
-		if mid := (low + high) / 2; float64(logs[mid]) <= l {
-			low = mid + 1
-		} else {
-			high = mid
-		}
-	}
-	j := max(min(low-1, len(logs)-2), 0)
 	if len(logs) == 1 {
 		return 0
 	}
+	l := math.Log(max(sigma, 1e-10))
+	j := bracket(l, logs)
 	w := (float64(logs[j]) - l) / float64(logs[j]-logs[j+1])
 	w = min(max(w, 0), 1)
 	return float64((1-w)*float64(j)) + float64(w*float64(j+1))
+}
+
+// bracket is the index of the last entry not above l, so that l lies between it and the next.
+func bracket(l float64, logs []float32) int {
+	above := sort.Search(len(logs), func(i int) bool { return float64(logs[i]) > l })
+	return max(min(above-1, len(logs)-2), 0)
 }
 
 // newSigmaTable is the table of a sampler that steps in sigma and scales the model's input. sigmas has

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math"
@@ -38,26 +39,27 @@ func (t *table) ScaleInput(dst, x []float32, i int) {
 	}
 }
 
-// seal completes a table once its lists are filled: it makes room for rows of history, refuses any
-// coefficient that is not finite, and takes the fingerprint that ties saved states to this schedule.
-// coefficients are all that Step will use beside the sigmas, call by call, equally many for each call.
-func (t *table) seal(class string, rows int, coefficients ...[]float32) error {
+// seal completes a table once its lists are filled: it sets how many rows of history a step needs,
+// refuses any coefficient that is not finite, and takes the fingerprint that ties saved states to this
+// algorithm and schedule. coefficients are all that Step will use beside the sigmas, call by call,
+// equally many for each.
+func (t *table) seal(algorithm string, rows int, coefficients ...[]float32) error {
 	t.calls = len(t.timesteps)
 	t.rows = rows
 	if t.calls == 0 {
-		return fmt.Errorf("%s: no timesteps are left of the schedule", class)
+		return errors.New("no timesteps are left of the schedule")
 	}
 	for _, list := range append(coefficients, t.timesteps, t.inputScale, []float32{t.initSigma}) {
 		for i, v := range list {
 			if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
 				call := i * t.calls / len(list)
-				return fmt.Errorf("%s: call %d of %d, at timestep %g, has no finite update: take fewer steps or another timestep_spacing, "+
-					"and with rescale_betas_zero_snr a model that predicts v or the sample", class, call+1, t.calls, t.timesteps[call])
+				return fmt.Errorf("call %d of %d, at timestep %g, has no finite update, since it would divide by 0: "+
+					"take fewer steps or another timestep_spacing", call+1, t.calls, t.timesteps[call])
 			}
 		}
 	}
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%s %d", class, rows)
+	fmt.Fprintf(h, "%s %d", algorithm, rows)
 	for _, list := range append(coefficients, t.timesteps, t.sigmas, t.inputScale) {
 		var b []byte
 		for _, v := range list {

@@ -38,21 +38,21 @@ func (l *logger) Fatalf(format string, v ...any) {
 // Errorf logs at slog's error level.
 func (l *logger) Errorf(format string, v ...any) {
 	if l.slog != nil {
-		l.slog.Error("nats-server: " + fmt.Sprintf(format, v...))
+		l.slog.Error("nats-server", slog.String("line", fmt.Sprintf(format, v...)))
 	}
 }
 
 // Warnf logs at slog's warning level.
 func (l *logger) Warnf(format string, v ...any) {
 	if l.slog != nil {
-		l.slog.Warn("nats-server: " + fmt.Sprintf(format, v...))
+		l.slog.Warn("nats-server", slog.String("line", fmt.Sprintf(format, v...)))
 	}
 }
 
 // Noticef logs at slog's debug level: a start alone is forty of them.
 func (l *logger) Noticef(format string, v ...any) {
 	if l.slog != nil {
-		l.slog.Debug("nats-server: " + fmt.Sprintf(format, v...))
+		l.slog.Debug("nats-server", slog.String("line", fmt.Sprintf(format, v...)))
 	}
 }
 

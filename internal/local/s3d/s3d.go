@@ -97,7 +97,7 @@ func (s *Server) Endpoint() string {
 // Dir is the directory of the buckets: an object lies at <dir>/<bucket>/<key>.
 func (s *Server) Dir() string { return s.dir }
 
-// AccessKey, SecretKey and Region are what clients sign with.
+// AccessKey is the key of the only account.
 func (s *Server) AccessKey() string { return s.options.AccessKey }
 
 // SecretKey is the secret of AccessKey.

@@ -72,8 +72,7 @@ func put(t *testing.T, c *s3.Client, bucket, key, body string) error {
 
 // code is the S3 error code of err, or "".
 func code(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
 	}
 	return ""

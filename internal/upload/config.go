@@ -118,10 +118,10 @@ const (
 
 // ParseTags reads S3_TAGS: key=value pairs between commas, as in project=cats,stage=dev.
 func ParseTags(s string) (map[string]string, error) {
-	if strings.TrimSpace(s) == "" {
-		return nil, nil
-	}
 	tags := map[string]string{}
+	if strings.TrimSpace(s) == "" {
+		return tags, nil
+	}
 	for pair := range strings.SplitSeq(s, ",") {
 		key, value, ok := strings.Cut(pair, "=")
 		key, value = strings.TrimSpace(key), strings.TrimSpace(value)

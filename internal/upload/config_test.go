@@ -51,8 +51,8 @@ func TestParseTags(t *testing.T) {
 		want map[string]string
 		err  string
 	}{
-		{"", nil, ""},
-		{"  ", nil, ""},
+		{"", map[string]string{}, ""},
+		{"  ", map[string]string{}, ""},
 		{"project=cats", map[string]string{"project": "cats"}, ""},
 		{" a = b , c=d=e, f= ", map[string]string{"a": "b", "c": "d=e", "f": ""}, ""},
 		{"a", nil, "key=value"},

@@ -68,7 +68,7 @@ func TestEncodeRefuses(t *testing.T) {
 			t.Errorf("format %q: %v", format, err)
 		}
 	}
-	for _, p := range []Picture{{}, {2, 2, make([]byte, 11)}, {2, 2, make([]byte, 13)}, {-1, -2, make([]byte, 6)}, {0, 5, nil}, {1<<16 + 1, 1, make([]byte, 3<<16+3)}} {
+	for _, p := range []Picture{{}, {2, 2, make([]byte, 11)}, {2, 2, make([]byte, 13)}, {-1, -2, make([]byte, 6)}, {0, 5, nil}, {maxSide + 1, 1, make([]byte, 3*maxSide+3)}} {
 		for _, format := range encodable() {
 			if _, _, err := Encode(p, format, 0, Meta{}); err == nil {
 				t.Errorf("a picture of %d×%d with %d bytes was written as %s", p.Width, p.Height, len(p.Pix), format)

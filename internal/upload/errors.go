@@ -3,7 +3,6 @@ package upload
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -59,17 +58,16 @@ func (e *credentialsError) Unwrap() error { return e.err }
 // call's own, and tells a caller who gave up from an attempt that took too long.
 func classify(ctx context.Context, doing, target string, err error, c *call) *Error {
 	e := &Error{Doing: doing, Target: target, Err: err}
-	var response *smithyhttp.ResponseError
-	if errors.As(err, &response) {
+	if response, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
 		e.Status = response.HTTPStatusCode()
 	}
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	api, answered := errors.AsType[smithy.APIError](err)
+	if answered {
 		e.Code = api.ErrorCode()
 	}
-	var credentials *credentialsError
+	_, noCredentials := errors.AsType[*credentialsError](err)
 	switch {
-	case errors.As(err, &credentials):
+	case noCredentials:
 		e.Type = TypeConfig
 		e.Reason = "no usable credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the process a profile or role"
 	case ctx.Err() != nil:
@@ -89,15 +87,12 @@ func connection(err error, c *call) (typ, reason string) {
 	if c != nil && c.host != "" {
 		host = c.host
 	}
-	var (
-		unknownCA   x509.UnknownAuthorityError
-		certificate *tls.CertificateVerificationError
-		record      tls.RecordHeaderError
-	)
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
 	switch {
-	case errors.As(err, &unknownCA), errors.As(err, &certificate):
+	case untrusted:
 		return TypeConfig, fmt.Sprintf("the certificate of %s is not trusted (%s): set AWS_CA_BUNDLE to its CA, or correct AWS_ENDPOINT_URL_S3", host, cause(err))
-	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+	case noTLS, errors.Is(err, http.ErrSchemeMismatch):
 		return TypeConfig, fmt.Sprintf("%s does not speak TLS: use http:// in AWS_ENDPOINT_URL_S3", host)
 	case c != nil && c.attempts == 0:
 		return TypeConfig, fmt.Sprintf("the request could not be made (%s): check S3_BUCKET, AWS_REGION and AWS_ENDPOINT_URL_S3", cause(err))
@@ -167,12 +162,10 @@ func detail(status int, code string, api smithy.APIError, c *call) string {
 
 // cause is the innermost reason of a transport error, without the URL around it.
 func cause(err error) string {
-	var inURL *url.Error
-	if errors.As(err, &inURL) {
+	if inURL, ok := errors.AsType[*url.Error](err); ok {
 		err = inURL.Err
 	}
-	var timeout *timeoutError
-	if errors.As(err, &timeout) {
+	if timeout, ok := errors.AsType[*timeoutError](err); ok {
 		err = timeout
 	}
 	return oneLine(err)

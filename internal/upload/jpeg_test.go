@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"image/jpeg"
 	"io"
@@ -176,7 +177,7 @@ func readXMP(t *testing.T, packet []byte) map[string]string {
 	var open []string
 	for d := xml.NewDecoder(bytes.NewReader(packet)); ; {
 		token, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return found
 		}
 		if err != nil {

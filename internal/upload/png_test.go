@@ -169,7 +169,8 @@ func FuzzPNG(f *testing.F) {
 	f.Fuzz(func(t *testing.T, width uint8, pix []byte, prompt, negative string, job []byte) {
 		p := Picture{Width: 1 + int(width)}
 		p.Height = 1 + len(pix)/(3*p.Width)
-		p.Pix = append(pix, make([]byte, 3*p.Width*p.Height-len(pix))...)
+		p.Pix = make([]byte, 3*p.Width*p.Height)
+		copy(p.Pix, pix)
 		m := catMeta()
 		m.Prompt, m.NegativePrompt, m.Job = prompt, negative, job
 		got := texts(t, mustEncodePNG(t, p, m))

@@ -87,8 +87,7 @@ func (s *Store) removeProbe(ctx context.Context, key string) error {
 
 // statusOf is the HTTP status in an *Error, or 0.
 func statusOf(err error) int {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Status
 	}
 	return 0

@@ -2,6 +2,7 @@ package upload
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -82,9 +83,7 @@ func TestSpansOfPutObject(t *testing.T) {
 		want := map[string]any{
 			"rpc.system": "aws-api", "rpc.method": "PutObject", "aws.s3.bucket": "pictures", "aws.s3.key": testKey, "server.address": host,
 		}
-		for key, value := range more {
-			want[key] = value
-		}
+		maps.Copy(want, more)
 		got := map[string]any{}
 		for key, value := range s.attrs {
 			if key != "aws.request_id" || more[key] != nil {

@@ -26,6 +26,9 @@ const (
 // DefaultQuality is the JPEG quality of a job that names none.
 const DefaultQuality = 90
 
+// maxSide keeps a file within what one IDAT chunk and a JPEG header can say.
+const maxSide = 1 << 14
+
 // encodable lists the formats Encode writes, in the order an error message names them.
 func encodable() []string { return []string{PNG, JPEG} }
 
@@ -43,8 +46,8 @@ func (p Picture) SHA256() string {
 
 // check reports a picture whose pixels do not fit its size.
 func (p Picture) check() error {
-	if p.Width < 1 || p.Height < 1 || p.Width > 1<<16 || p.Height > 1<<16 || len(p.Pix) != 3*p.Width*p.Height {
-		return fmt.Errorf("a picture of %d×%d pixels with %d bytes: want 1 to 65536 a side and 3 bytes a pixel", p.Width, p.Height, len(p.Pix))
+	if p.Width < 1 || p.Height < 1 || p.Width > maxSide || p.Height > maxSide || len(p.Pix) != 3*p.Width*p.Height {
+		return fmt.Errorf("a picture of %d×%d pixels with %d bytes: want 1 to %d a side and 3 bytes a pixel", p.Width, p.Height, len(p.Pix), maxSide)
 	}
 	return nil
 }

@@ -202,7 +202,7 @@ func (c closer) Close() error { *c.closed++; return nil }
 
 // TestReadersHoldOneRow reads inputs that are far larger than what may be held, and looks at the heap on the way.
 func TestReadersHoldOneRow(t *testing.T) {
-	const rows = 200_000
+	const rows = 100_000
 	row := map[Format]string{
 		TextFormat:  strings.Repeat("x", 200) + "\n",
 		CSVFormat:   strings.Repeat("x", 200) + ",1\n",

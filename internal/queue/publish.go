@@ -25,8 +25,8 @@ type Message struct {
 
 // Ack is the broker's word that what was published is stored.
 type Ack struct {
-	Sequence  uint64 // in JOBS; of the last message of a chunk, 0 if that was there already
-	Duplicate bool   // the broker had it already: the Nats-Msg-Id was seen within the last two minutes
+	Sequence  uint64 // in JOBS; of a chunk the highest
+	Duplicate bool   // the broker knew all of it: each Nats-Msg-Id was seen within the last two minutes
 }
 
 // Publish stores a job. It tries again, with the same Nats-Msg-Id, while the broker is away or does not answer,
@@ -38,8 +38,12 @@ func (c *Client) Publish(ctx context.Context, m Message) (Ack, error) {
 	if err != nil {
 		return Ack{}, err
 	}
+	return c.publish(ctx, msg)
+}
+
+func (c *Client) publish(ctx context.Context, msg *nats.Msg) (Ack, error) {
 	var ack Ack
-	err = c.try(ctx, "publishing job "+m.Job.Identity().MsgID(), func(ctx context.Context) error {
+	err := c.try(ctx, "publishing job "+msg.Header.Get(jetstream.MsgIDHeader), func(ctx context.Context) error {
 		pub, err := c.js.PublishMsg(ctx, msg)
 		if err != nil {
 			return err
@@ -50,47 +54,74 @@ func (c *Client) Publish(ctx context.Context, m Message) (Ack, error) {
 	return ack, queueFull(err)
 }
 
-// PublishChunk stores up to ChunkSize jobs, all or none of them. A chunk whose answer was lost may be published
-// again if it holds the same jobs: the broker refuses it as known, which is success here, with Duplicate set.
-// Chunks must therefore be cut at the same rows by everyone who publishes a batch.
+// PublishChunk stores up to ChunkSize jobs in one atomic batch: all or none of them. The broker refuses a batch
+// that holds a job it knows. That is what becomes of a chunk whose answer was lost and which is published again,
+// and then all of it is known; jobs that are not, because the chunk was cut elsewhere before, are stored one by
+// one.
 //
 // Errors are those of Publish.
 func (c *Client) PublishChunk(ctx context.Context, chunk []Message) (Ack, error) {
+	msgs, err := c.chunk(chunk)
+	if err != nil {
+		return Ack{}, err
+	}
+	var ack Ack
+	known := false
+	first, last := chunk[0].Job.Identity(), chunk[len(chunk)-1].Job.Identity()
+	err = c.try(ctx, fmt.Sprintf("publishing jobs %s to %s", first.MsgID(), last.MsgID()), func(ctx context.Context) error {
+		stored, err := jetstreamext.PublishMsgBatch(ctx, c.js, msgs)
+		if known = apiCode(err) == codeBatchDuplicate; known || err != nil {
+			return err
+		}
+		ack = Ack{Sequence: stored.Sequence}
+		return nil
+	})
+	switch {
+	case known:
+		return c.complete(ctx, msgs)
+	case apiCode(err) == codeBatchNotEnabled:
+		return Ack{}, fmt.Errorf("%w; set allow_atomic on stream %s", err, c.names.JobsStream())
+	}
+	return ack, queueFull(err)
+}
+
+// chunk makes the messages of a chunk.
+func (c *Client) chunk(chunk []Message) ([]*nats.Msg, error) {
 	if len(chunk) == 0 || len(chunk) > ChunkSize {
-		return Ack{}, fmt.Errorf("publishing a chunk: it has %d jobs, must have 1 to %d", len(chunk), ChunkSize)
+		return nil, fmt.Errorf("publishing a chunk: it has %d jobs, must have 1 to %d", len(chunk), ChunkSize)
 	}
 	msgs := make([]*nats.Msg, len(chunk))
 	seen := make(map[string]bool, len(chunk))
 	for i, m := range chunk {
 		msg, err := c.message(m)
 		if err != nil {
-			return Ack{}, err
+			return nil, err
 		}
 		id := msg.Header.Get(jetstream.MsgIDHeader)
 		if seen[id] {
-			return Ack{}, fmt.Errorf("publishing a chunk: job %s stands in it twice", id)
+			return nil, fmt.Errorf("publishing a chunk: job %s stands in it twice", id)
 		}
 		seen[id] = true
 		msgs[i] = msg
 	}
-	first, last := chunk[0].Job.Identity(), chunk[len(chunk)-1].Job.Identity()
-	var ack Ack
-	err := c.try(ctx, fmt.Sprintf("publishing jobs %s to %s", first.MsgID(), last.MsgID()), func(ctx context.Context) error {
-		stored, err := jetstreamext.PublishMsgBatch(ctx, c.js, msgs)
-		if apiCode(err) == codeBatchDuplicate {
-			ack = Ack{Duplicate: true}
-			return nil
+	return msgs, nil
+}
+
+// complete publishes the jobs of a chunk of which some are known, one by one.
+func (c *Client) complete(ctx context.Context, msgs []*nats.Msg) (Ack, error) {
+	all := Ack{Duplicate: true}
+	for _, msg := range msgs {
+		for _, mark := range []string{jetstreamext.BatchIDHeader, jetstreamext.BatchSeqHeader, jetstreamext.BatchCommitHeader} {
+			msg.Header.Del(mark)
 		}
+		ack, err := c.publish(ctx, msg)
 		if err != nil {
-			return err
+			return Ack{}, err
 		}
-		ack = Ack{Sequence: stored.Sequence}
-		return nil
-	})
-	if apiCode(err) == codeBatchNotEnabled {
-		return Ack{}, fmt.Errorf("%w; set allow_atomic on stream %s", err, c.names.JobsStream())
+		all.Sequence = max(all.Sequence, ack.Sequence)
+		all.Duplicate = all.Duplicate && ack.Duplicate
 	}
-	return ack, queueFull(err)
+	return all, nil
 }
 
 // message makes the message of a job.

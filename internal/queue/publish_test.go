@@ -117,9 +117,10 @@ func TestPublishChunk(t *testing.T) {
 		total uint64
 	}{
 		{"whole", chunk(0, ChunkSize), Ack{Sequence: 1000}, 1000},
-		{"again", chunk(0, ChunkSize), Ack{Duplicate: true}, 1000},
+		{"again", chunk(0, ChunkSize), Ack{Sequence: 1000, Duplicate: true}, 1000},
 		{"the last one", chunk(1000, 1), Ack{Sequence: 1001}, 1001},
-		{"the last one again", chunk(1000, 1), Ack{Duplicate: true}, 1001},
+		{"the last one again", chunk(1000, 1), Ack{Sequence: 1001, Duplicate: true}, 1001},
+		{"cut elsewhere", chunk(990, 20), Ack{Sequence: 1010}, 1010},
 	}
 	for _, s := range steps {
 		got, err := c.PublishChunk(t.Context(), s.chunk)

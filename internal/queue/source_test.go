@@ -1,0 +1,285 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stipple-ai/stipple/internal/local/natsd"
+)
+
+// take fetches n jobs, acknowledges them and returns their priorities and models, "high m".
+func take(t *testing.T, s *Source, n int) []string {
+	t.Helper()
+	var got []string
+	for _, d := range fetch(t, s, n) {
+		if err := d.Ack(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, d.Priority+" "+d.Model)
+	}
+	return got
+}
+
+// publishMany stores n jobs of a model and priority in a batch named after both.
+func publishMany(t *testing.T, c *Client, priority, model string, n int) {
+	t.Helper()
+	var all []Message
+	for i := range n {
+		all = append(all, Message{Priority: priority, Job: Job{BatchID: priority + "-" + model, Index: int64(i), Model: model}})
+	}
+	if _, err := c.PublishChunk(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFetchTakesNoMoreThanAsked(t *testing.T) {
+	layout := Layout{Models: []string{"a", "b"}}
+	_, c := newQueue(t, layout)
+	source := newSource(t, c, SourceConfig{Layout: layout})
+	for _, p := range Priorities() {
+		publishMany(t, c, p, "a", 3)
+		publishMany(t, c, p, "b", 3)
+	}
+	for _, n := range []int{0, -1} {
+		if got := fetch(t, source, n); len(got) != 0 {
+			t.Errorf("Fetch(%d) brought %d", n, len(got))
+		}
+	}
+	total := 0
+	for _, n := range []int{1, 4, 2, 7, 100} {
+		got := len(take(t, source, n))
+		if want := min(n, 18-total); got != want {
+			t.Errorf("Fetch(%d) brought %d, want %d", n, got, want)
+		}
+		total += got
+		// What no worker has asked for waits at the broker, for all of them.
+		for _, p := range Priorities() {
+			for _, m := range layout.Models {
+				info, err := c.js.Consumer(t.Context(), "JOBS", ConsumerName(p, m))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if pending := info.CachedInfo().NumAckPending; pending != 0 {
+					t.Errorf("%s has %d messages out", ConsumerName(p, m), pending)
+				}
+			}
+		}
+	}
+}
+
+func TestFetchPrefersUrgentJobs(t *testing.T) {
+	layout := Layout{Models: []string{"m"}}
+	_, c := newQueue(t, layout)
+	source := newSource(t, c, SourceConfig{Layout: layout})
+	for _, p := range []string{Low, Normal, High} {
+		publishMany(t, c, p, "m", 2)
+	}
+	if diff := cmp.Diff([]string{"high m", "high m", "normal m"}, take(t, source, 3)); diff != "" {
+		t.Error(diff)
+	}
+	publishMany(t, c, High, "m", 3) // two of them are known
+	if diff := cmp.Diff([]string{"high m", "normal m", "low m", "low m"}, take(t, source, 9)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEveryEighthPickStartsAtLow(t *testing.T) {
+	layout := Layout{Models: []string{"m"}}
+	_, c := newQueue(t, layout)
+	source := newSource(t, c, SourceConfig{Layout: layout})
+	for _, p := range Priorities() {
+		publishMany(t, c, p, "m", 40)
+	}
+	var got []string
+	for range 32 {
+		got = append(got, take(t, source, 1)...)
+	}
+	for i, job := range got {
+		want := "high m"
+		if i%8 == 7 {
+			want = "low m"
+		}
+		if job != want {
+			t.Errorf("pick %d: %s, want %s", i+1, job, want)
+		}
+	}
+}
+
+func TestModelsTakeTurns(t *testing.T) {
+	layout := Layout{Models: []string{"a", "b", "c"}}
+	_, c := newQueue(t, layout)
+	source := newSource(t, c, SourceConfig{Layout: layout})
+	for _, m := range layout.Models {
+		publishMany(t, c, High, m, 30)
+		publishMany(t, c, Low, m, 30)
+	}
+	count := map[string]int{}
+	for range 72 {
+		for _, job := range take(t, source, 1) {
+			count[job]++
+		}
+	}
+	want := map[string]int{"high a": 21, "high b": 21, "high c": 21, "low a": 3, "low b": 3, "low c": 3}
+	if diff := cmp.Diff(want, count); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestFetchGivesBackWhatCameTooLate(t *testing.T) {
+	layout := Layout{Models: []string{"m"}}
+	_, c := newQueue(t, layout)
+	publish(t, c, Normal, plainJob(0))
+	source := newSource(t, c, SourceConfig{Layout: layout})
+	fetched := source.taps[1][0].pull(t.Context(), 1, time.Hour)
+	if len(fetched) != 1 {
+		t.Fatalf("pulled %d", len(fetched))
+	}
+	source.handBack(fetched)
+	if d := fetchOne(t, source); d.NumDelivered != 2 {
+		t.Errorf("delivered for the %d. time, want at once for the second", d.NumDelivered)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got, err := source.Fetch(ctx, 1); got != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("Fetch after its context: %v, %v", got, err)
+	}
+}
+
+func TestFetchMakesAMissingConsumer(t *testing.T) {
+	s := startBroker(t, natsd.Options{})
+	var log logbook
+	c := connect(t, s, Config{Logger: log.logger()})
+	source := newSource(t, c, SourceConfig{Layout: Layout{Models: []string{"m"}, AckWait: 5 * time.Second}})
+	wantNothing(t, source) // it makes the streams too
+	publish(t, c, Normal, plainJob(0))
+	if d := fetchOne(t, source); d.AckWait != 5*time.Second {
+		t.Errorf("AckWait %v", d.AckWait)
+	} else if err := d.Ack(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := c.js.DeleteConsumer(t.Context(), "JOBS", "w-normal-m"); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, c, Normal, plainJob(1))
+	if err := fetchOne(t, source).Ack(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := c.js.DeleteStream(t.Context(), "JOBS"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the stream is there again", func() bool {
+		wantNothing(t, source)
+		_, err := c.js.Stream(t.Context(), "JOBS")
+		return err == nil
+	})
+	publish(t, c, Normal, plainJob(2))
+	if err := fetchOne(t, source).Ack(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if len(log.with("no jobs can be fetched")) == 0 || len(log.with("fetching jobs again")) == 0 {
+		t.Errorf("the log is silent about it: %q", log.lines)
+	}
+}
+
+func TestFetchMayNotMakeAConsumer(t *testing.T) {
+	s := startBroker(t, natsd.Options{})
+	var log logbook
+	c := connect(t, s, Config{Logger: log.logger(), NoAutoCreate: true})
+	layout := Layout{Models: []string{"m"}}
+	source := newSource(t, c, SourceConfig{Layout: layout})
+	for range 3 {
+		wantNothing(t, source)
+	}
+	for _, p := range Priorities() {
+		if lines := log.with("w-" + p + "-m"); len(lines) != 1 || !strings.Contains(lines[0], "enqueue setup") {
+			t.Errorf("lines about priority %s: %q; want one that tells what to do", p, lines)
+		}
+	}
+	setup(t, connect(t, s, Config{}), layout)
+	publish(t, c, Normal, plainJob(0))
+	fetchOne(t, source)
+}
+
+func TestFetchSurvivesARestartOfTheBroker(t *testing.T) {
+	layout := Layout{Models: []string{"m"}, AckWait: 3 * time.Second}
+	s, c := newQueue(t, layout)
+	source := newSource(t, c, SourceConfig{Layout: layout})
+	publish(t, c, Normal, plainJob(0))
+	publish(t, c, Normal, plainJob(1))
+	held := fetchOne(t, source)
+	s.Suspend()
+	eventually(t, "the client notices", func() bool { return !c.Connected() })
+	start := time.Now()
+	wantNothing(t, source)
+	if d := time.Since(start); d > 100*time.Millisecond {
+		t.Errorf("Fetch took %v while the broker is away", d)
+	}
+	if err := s.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if next := fetchOne(t, source); next.ID.Index != 1 {
+		t.Errorf("fetched %v, want b/1: b/0 is held", next)
+	}
+	time.Sleep(layout.AckWait) // heartbeats go on over the new connection
+	wantNothing(t, source)
+	if held.LeaseLost() {
+		t.Error("the lease is lost")
+	}
+	if err := held.Ack(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := waiting(t, c, "JOBS"); n != 1 {
+		t.Errorf("%d messages, want 1", n)
+	}
+}
+
+func TestFetchAfterClose(t *testing.T) {
+	layout := Layout{Models: []string{"m"}}
+	_, c := newQueue(t, layout)
+	source := newSource(t, c, SourceConfig{Layout: layout})
+	if err := c.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := source.Fetch(t.Context(), 1); !errors.Is(err, ErrClosed) {
+		t.Errorf("Fetch: %v, want ErrClosed", err)
+	}
+}
+
+func TestSourceNeedsModels(t *testing.T) {
+	var config *ConfigError
+	if _, err := (&Client{}).NewSource(SourceConfig{}); !errors.As(err, &config) || config.Setting != "MODELS" {
+		t.Errorf("no models: %v", err)
+	}
+	if _, err := (&Client{}).NewSource(SourceConfig{Layout: Layout{Models: []string{"a.b", "a_b"}}}); !errors.As(err, &config) {
+		t.Errorf("models that share a token: %v", err)
+	}
+}
+
+func TestWaitGrowsUntilSomethingIsFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(t, &Client{}, SourceConfig{Layout: Layout{Models: []string{"m"}}})
+		for range 2 {
+			for _, most := range []time.Duration{100, 200, 400, 800, 1000, 1000} {
+				start := time.Now()
+				if err := s.Wait(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if d := time.Since(start); d > most*time.Millisecond || d < most*time.Millisecond*4/5 {
+					t.Errorf("slept %v, want about %v", d, most*time.Millisecond)
+				}
+			}
+			s.idle.reset() // as Fetch does
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		if err := s.Wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Wait past its context: %v", err)
+		}
+	})
+}

@@ -48,7 +48,7 @@ type golden struct{ name, cases, model string }
 func goldens() []golden {
 	pipelines := filepath.Join(root, "testdata", "pipelines")
 	var all []golden
-	for _, name := range []string{"sd15", "sd15-legacy", "sd21-v", "sdxl", "sdxl-turbo", "sdxl-fp16"} {
+	for _, name := range []string{"sd15", "sd15-legacy", "sd21-v", "sdxl", "sdxl-turbo", "sdxl-fp16", "lcm"} {
 		dir := filepath.Join(pipelines, name)
 		all = append(all, golden{name, dir, dir})
 	}

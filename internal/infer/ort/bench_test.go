@@ -1,0 +1,126 @@
+package ort
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stipple-ai/stipple/internal/infer"
+	"github.com/stipple-ai/stipple/internal/infer/rng"
+)
+
+// BenchmarkEngine holds the engine against a bare loop that makes the same ONNX Runtime calls on as many goroutines as there are lanes, in turns
+// within one run, since machines are noisy: engine/bare is the share of the runtime's own speed that the engine keeps.
+func BenchmarkEngine(b *testing.B) {
+	for _, c := range []struct {
+		name, dir string
+		steps     int
+	}{
+		{"tiny-emoji-20-steps", tiny(), 20},
+		{"sd15-4-steps", filepath.Join(root, "testdata", "pipelines", "sd15"), 4},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			p := load(b, c.dir)
+			lanes := runtime.GOMAXPROCS(0)
+			e := start(b, p, lanes, infer.Config{MaxRows: 1, RowShapes: []int{1}})
+			const images = 12
+			drawMany(b, e, p, c.steps, lanes+2, -images, images) // warm
+			bareLoop(b, p, c.steps, lanes, images)
+			var engine, bare time.Duration
+			n := 0
+			for b.Loop() {
+				begin := time.Now()
+				drawMany(b, e, p, c.steps, lanes+2, n*images, images)
+				middle := time.Now()
+				bareLoop(b, p, c.steps, lanes, images)
+				engine += middle.Sub(begin)
+				bare += time.Since(middle)
+				n++
+			}
+			b.ReportMetric(bare.Seconds()/engine.Seconds(), "engine/bare")
+			b.ReportMetric(float64(n*images)/engine.Seconds(), "images/s")
+			b.ReportMetric(0, "ns/op") // an op is both loops: of no use
+		})
+	}
+}
+
+// drawMany draws images with new prompts, inFlight at once.
+func drawMany(b *testing.B, e *infer.Engine, p *Pipeline, steps, inFlight, from, images int) {
+	b.Helper()
+	info := p.Info()
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range inFlight {
+		wg.Go(func() {
+			for i := range next {
+				r := infer.Request{Prompt: fmt.Sprint("prompt ", i), NegativePrompt: "ugly", Steps: steps, Guidance: 5, Seed: uint64(i), Width: info.Width, Height: info.Height}
+				if _, err := e.Generate(context.Background(), r); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	for i := range images {
+		next <- from + i
+	}
+	close(next)
+	wg.Wait()
+}
+
+// bareLoop makes the calls of so many images and nothing else: one text encoding (the negative prompt's is cached by the engine), two rows a step one by one, one decoding.
+func bareLoop(b *testing.B, p *Pipeline, steps, goroutines, images int) {
+	b.Helper()
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range goroutines {
+		wg.Go(func() {
+			info := p.Info()
+			size := infer.Size{Width: info.Width / info.ScaleFactor, Height: info.Height / info.ScaleFactor}
+			key := frameKey{rows: 1, width: size.Width, height: size.Height}
+			text, err := p.text[0].frame(p.MaxTokens())
+			check(b, err)
+			unet, err := p.unet.frame(key, &infer.Call{Size: size, Pad: 1})
+			check(b, err)
+			vae, err := p.vae.frame(key)
+			check(b, err)
+			fill(unet.in[0], unet.in[2], vae.in[0]) // zeros would be faster to multiply than what a picture is made of
+			unet.in[1].setFloats(0, 500)
+			for range next {
+				check(b, p.text[0].session.call(context.Background(), text))
+				for range 2 * steps {
+					check(b, p.unet.session.call(context.Background(), unet))
+				}
+				check(b, p.vae.session.call(context.Background(), vae))
+			}
+			for _, f := range []*frame{text, unet, vae} {
+				check(b, f.destroy())
+			}
+		})
+	}
+	for i := range images {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+}
+
+// fill writes standard normals into float tensors.
+func fill(tensors ...*tensor) {
+	g := rng.New(1)
+	for _, t := range tensors {
+		v := make([]float32, t.n)
+		g.Normal(v)
+		t.setFloats(0, v...)
+	}
+}
+
+func check(b *testing.B, err error) {
+	b.Helper()
+	if err != nil {
+		b.Error(err)
+	}
+}

@@ -13,9 +13,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"net/http"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/backend/meta"
@@ -23,6 +24,9 @@ import (
 	"github.com/versity/versitygw/embedgw"
 	"github.com/versity/versitygw/s3api"
 )
+
+// startTimeout bounds the time from start to the first answer.
+const startTimeout = 10 * time.Second
 
 // Options configures a Server. The zero value is a server for one test: a random port on the loopback
 // interface and a directory that goes away with it.
@@ -234,13 +238,35 @@ func (s *Server) serve(addr string) error {
 	go func() { done <- embedgw.RunVersityGW(ctx, backend, cfg) }()
 	select {
 	case <-listens:
-		s.cancel, s.done = cancel, done
-		return nil
-	case err := <-done:
+		err = answers(addr)
+	case err = <-done:
+		done <- nil // for the receive below
+	}
+	if err != nil {
 		cancel()
+		err = errors.Join(err, <-done)
 		backend.Shutdown()
 		return err
 	}
+	s.cancel, s.done = cancel, done
+	return nil
+}
+
+// answers waits for the first answer. Before it the HTTP server may not yet know its own listener, and a shutdown that
+// comes so early would leave both behind.
+func answers(addr string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", http.NoBody) // unsigned, so refused
+	if err != nil {
+		return fmt.Errorf("the address %q: %w", addr, err)
+	}
+	transport := &http.Transport{DisableKeepAlives: true}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return fmt.Errorf("waiting for the first answer: %w", err)
+	}
+	return resp.Body.Close()
 }
 
 // Lingering names the functions of goroutines that outlive Stop, for tests that look for leaks: the clock
@@ -264,22 +290,4 @@ func (a account) GetUserAccount(access string) (auth.Account, error) {
 		return auth.Account{}, auth.ErrNoSuchUser
 	}
 	return found, nil
-}
-
-// freeAddr replaces port 0 of addr by a port that is free now.
-func freeAddr(addr string) (string, error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
-// portOf is the port of host:port, or "".
-func portOf(addr string) string {
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return "" // versitygw says what is wrong with it
-	}
-	return port
 }

@@ -259,6 +259,19 @@ func TestStartErrorsSayWhy(t *testing.T) {
 	}
 }
 
+// A gateway stopped at once used to keep its listener: see answers.
+func TestStopRightAfterStart(t *testing.T) {
+	for range 10 {
+		s := start(t, s3d.Options{})
+		if err := s.Stop(); err != nil {
+			t.Fatalf("Stop: %v", err)
+		}
+		if c, err := net.Dial("tcp", strings.TrimPrefix(s.Endpoint(), "http://")); err == nil {
+			t.Fatalf("a stopped server accepts connections: %v", c.Close())
+		}
+	}
+}
+
 func TestNothingIsPrinted(t *testing.T) {
 	read, write, err := os.Pipe()
 	if err != nil {

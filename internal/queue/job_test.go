@@ -158,7 +158,7 @@ func TestSpec16(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			canonical, err := tt.job.canonicalSpec()
+			canonical, err := tt.job.CanonicalSpec()
 			if err != nil {
 				t.Fatal(err)
 			}

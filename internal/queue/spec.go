@@ -17,7 +17,7 @@ import (
 //
 // It fails only for a job that Encode refuses.
 func (j Job) Spec16() (string, error) {
-	canonical, err := j.canonicalSpec()
+	canonical, err := j.CanonicalSpec()
 	if err != nil {
 		return "", fmt.Errorf("hashing job %s: %w", j.Identity(), err)
 	}
@@ -25,7 +25,8 @@ func (j Job) Spec16() (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-func (j Job) canonicalSpec() ([]byte, error) {
+// CanonicalSpec returns the canonical JSON that Spec16 hashes: what the picture depends on, and nothing else of the job.
+func (j Job) CanonicalSpec() ([]byte, error) {
 	if err := j.validate(); err != nil {
 		return nil, err
 	}

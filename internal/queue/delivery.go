@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,7 @@ type Delivery struct {
 	Received     time.Time
 	AckWait      time.Duration // the consumer's lease
 
+	token   string // tells this delivery from all others of its message
 	heart   heart
 	settled atomic.Bool // one of Ack, Nak, Term and Release has been called
 }
@@ -47,7 +49,7 @@ func (c *Client) newDelivery(msg jetstream.Msg, model string, ackWait, timeout t
 	d := &Delivery{
 		Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(), Model: model, Consumer: meta.Consumer,
 		StreamSeq: meta.Sequence.Stream, NumDelivered: int(meta.NumDelivered), Published: meta.Timestamp,
-		Received: time.Now(), AckWait: ackWait,
+		Received: time.Now(), AckWait: ackWait, token: rand.Text(),
 	}
 	d.read(c.names)
 	reply := msg.Reply()

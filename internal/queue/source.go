@@ -121,15 +121,19 @@ func (s *Source) order() []*tap {
 	return order
 }
 
-// handBack naks deliveries that arrived too late to be returned.
+// handBack gives back deliveries that arrived too late to be returned: none of them was begun.
 func (s *Source) handBack(late []*Delivery) {
 	// The caller's context has ended; a short one of its own bounds this.
 	ctx, cancel := context.WithTimeout(context.Background(), ackTimeout)
 	defer cancel()
 	for _, d := range late {
+		if d.HasID {
+			if err := s.client.HandedBack(ctx, d); err != nil {
+				s.client.log.Warn("a start may be counted that was not made", slog.String("job", d.String()), slog.Any("error", err))
+			}
+		}
 		if err := d.Nak(ctx, 0); err != nil {
-			s.client.log.Warn("a job fetched too late comes back only after its lease",
-				slog.String("job", d.String()), slog.Any("error", err))
+			s.client.log.Warn("a job fetched too late comes back only after its lease", slog.String("job", d.String()), slog.Any("error", err))
 		}
 	}
 }

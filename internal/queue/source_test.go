@@ -131,23 +131,37 @@ func TestModelsTakeTurns(t *testing.T) {
 	}
 }
 
+// lateContext ends when it has been asked twice whether it has.
+type lateContext struct {
+	context.Context
+	asked int
+}
+
+func (c *lateContext) Err() error {
+	if c.asked++; c.asked > 2 {
+		return context.Canceled
+	}
+	return nil
+}
+
 func TestFetchGivesBackWhatCameTooLate(t *testing.T) {
 	layout := Layout{Models: []string{"m"}}
 	_, c := newQueue(t, layout)
-	publish(t, c, Normal, plainJob(0))
 	source := newSource(t, c, SourceConfig{Layout: layout})
-	fetched := source.taps[1][0].pull(t.Context(), 1, time.Hour)
-	if len(fetched) != 1 {
-		t.Fatalf("pulled %d", len(fetched))
+	wantNothing(t, source) // finds the consumers, which asks contexts too
+	publish(t, c, High, plainJob(0))
+	publish(t, c, Normal, plainJob(1))
+	if got, err := source.Fetch(&lateContext{Context: t.Context()}, 10); got != nil || !errors.Is(err, context.Canceled) {
+		t.Fatalf("Fetch whose context ended on the way: %v, %v", got, err)
 	}
-	source.handBack(fetched)
-	if d := fetchOne(t, source); d.NumDelivered != 2 {
-		t.Errorf("delivered for the %d. time, want at once for the second", d.NumDelivered)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if got, err := source.Fetch(ctx, 1); got != nil || !errors.Is(err, context.Canceled) {
-		t.Errorf("Fetch after its context: %v, %v", got, err)
+	for range 2 {
+		d := fetchOne(t, source)
+		if d.NumDelivered != 2 {
+			t.Errorf("%v delivered for the %d. time, want at once for the second", d, d.NumDelivered)
+		}
+		if s, err := c.Begin(t.Context(), d); err != nil || s.Attempt != 1 {
+			t.Errorf("%v is begun as attempt %d, %v; want the first", d, s.Attempt, err)
+		}
 	}
 }
 

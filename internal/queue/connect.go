@@ -40,8 +40,8 @@ type Client struct {
 	absence time.Duration // absenceLimit, less in tests
 
 	mu      sync.Mutex
-	buckets map[string]jetstream.KeyValue // by name; handles stay good when a bucket is deleted and made again
-	results jetstream.Stream              // handle of RESULTS, nil until first used
+	buckets map[string]jetstream.KeyValue // handles by name; they stay good when a bucket is deleted and made again
+	streams map[string]jetstream.Stream   // and so do these
 }
 
 // Connect returns a client once the broker answers. A broker that cannot be reached is waited for until ctx
@@ -60,7 +60,7 @@ func Connect(ctx context.Context, cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		names: names, log: cfg.Logger, config: cfg, absence: absenceLimit,
-		closed: make(chan struct{}), buckets: map[string]jetstream.KeyValue{},
+		closed: make(chan struct{}), buckets: map[string]jetstream.KeyValue{}, streams: map[string]jetstream.Stream{},
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)

@@ -249,6 +249,15 @@ func TestAckWhileTheBrokerIsAway(t *testing.T) {
 	}
 }
 
+// natsMsg is a message as any publisher may make it.
+func natsMsg(subject, msgID, body string) *nats.Msg {
+	msg := &nats.Msg{Subject: subject, Header: nats.Header{}, Data: []byte(body)}
+	if msgID != "" {
+		msg.Header.Set("Nats-Msg-Id", msgID)
+	}
+	return msg
+}
+
 func TestMessagesThatAreNoJobs(t *testing.T) {
 	_, c := newQueue(t, Layout{Models: []string{"a.b"}})
 	source := newSource(t, c, SourceConfig{Layout: Layout{Models: []string{"a.b"}}})
@@ -268,11 +277,7 @@ func TestMessagesThatAreNoJobs(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			msg := &nats.Msg{Subject: tt.subject, Header: nats.Header{}, Data: []byte(tt.body)}
-			if tt.msgID != "" {
-				msg.Header.Set("Nats-Msg-Id", tt.msgID)
-			}
-			if _, err := c.js.PublishMsg(t.Context(), msg); err != nil {
+			if _, err := c.js.PublishMsg(t.Context(), natsMsg(tt.subject, tt.msgID, tt.body)); err != nil {
 				t.Fatal(err)
 			}
 			d := fetchOne(t, source)

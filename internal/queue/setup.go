@@ -137,23 +137,35 @@ func (c *Client) existingConsumer(ctx context.Context, want jetstream.ConsumerCo
 	return found, err
 }
 
-// bucket returns the handle of a key-value bucket. Callers may look the same one up at once; any handle is good.
+// bucket returns the handle of a key-value bucket.
 func (c *Client) bucket(ctx context.Context, name string) (jetstream.KeyValue, error) {
+	return handle(ctx, c, c.buckets, "opening bucket "+name, name, c.js.KeyValue)
+}
+
+// stream returns the handle of a stream.
+func (c *Client) stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	return handle(ctx, c, c.streams, "opening stream "+name, name, c.js.Stream)
+}
+
+// handle returns a handle that is in the cache or opens it. Several callers may open the same one at once; any
+// of them is good.
+func handle[T any](ctx context.Context, c *Client, cache map[string]T, doing, name string, open func(context.Context, string) (T, error)) (T, error) {
 	c.mu.Lock()
-	kv := c.buckets[name]
+	h, ok := cache[name]
 	c.mu.Unlock()
-	if kv != nil {
-		return kv, nil
+	if ok {
+		return h, nil
 	}
-	err := c.try(ctx, "opening bucket "+name, func(ctx context.Context) (err error) {
-		kv, err = c.js.KeyValue(ctx, name)
+	err := c.try(ctx, doing, func(ctx context.Context) (err error) {
+		h, err = open(ctx, name)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		var none T
+		return none, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.buckets[name] = kv
-	return kv, nil
+	cache[name] = h
+	return h, nil
 }

@@ -1,0 +1,109 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Record writes the result of a job, unless the job has one: then the one that is there stays, except that it
+// gives way to a result of a higher retry. It returns whether r is the job's record now. So however many
+// workers end a job, and however often each of them writes, the job has one result.
+//
+// It waits for a broker that is away until ctx ends. A RESULTS stream without room is ErrStreamFull: the job is
+// held until there is some.
+func (c *Client) Record(ctx context.Context, r Result) (bool, error) {
+	data, err := r.Encode()
+	if err != nil {
+		return false, err
+	}
+	id := r.Identity()
+	msg := &nats.Msg{Subject: c.names.ResultSubject(id.Batch, id.Index), Data: data}
+	return c.putLast(ctx, "recording the result of job "+id.MsgID(), c.names.ResultsStream(), msg, func(last *jetstream.RawStreamMsg) verdict {
+		if bytes.Equal(last.Data, data) {
+			return ours
+		}
+		if have, err := DecodeResult(last.Data); err == nil && have.Retry >= r.Retry {
+			return theirs
+		}
+		return older // or damaged
+	})
+}
+
+// Lookup reads the result of a job and whether there is one. A worker that finds one whose Retry is not below
+// the job's acknowledges the message and does no work.
+func (c *Client) Lookup(ctx context.Context, batch string, index int64) (Result, bool, error) {
+	stream, err := c.stream(ctx, c.names.ResultsStream())
+	if err != nil {
+		return Result{}, false, err
+	}
+	subject := c.names.ResultSubject(batch, index)
+	var r Result
+	found := false
+	err = c.try(ctx, "looking up "+subject, func(ctx context.Context) error {
+		last, err := stream.GetLastMsgForSubject(ctx, subject)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if r, err = DecodeResult(last.Data); err != nil {
+			// A record that says nothing must not stop the job; its result will take this one's place.
+			c.log.Warn("a damaged result is ignored", slog.String("subject", subject), slog.Uint64("sequence", last.Sequence), slog.Any("error", err))
+			return nil
+		}
+		found = true
+		return nil
+	})
+	return r, found, err
+}
+
+// verdict is what the last message of a subject means to one that would follow it.
+type verdict int
+
+const (
+	ours   verdict = iota + 1 // it is the same: an earlier write whose answer was lost
+	theirs                    // it stays, the new one is not written
+	older                     // it gives way
+)
+
+// putLast publishes a message as the first of its subject, or after a last one that gives way, by
+// compare-and-swap on that one's sequence. It returns whether the message is the last one now.
+func (c *Client) putLast(ctx context.Context, doing, streamName string, msg *nats.Msg, judge func(last *jetstream.RawStreamMsg) verdict) (bool, error) {
+	stream, err := c.stream(ctx, streamName)
+	if err != nil {
+		return false, err
+	}
+	stored := false
+	var after uint64 // sequence of the message to follow, 0 for none
+	err = c.try(ctx, doing, func(ctx context.Context) error {
+		_, err := c.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(after))
+		if !wrongLastSequence(err) {
+			stored = err == nil
+			return err
+		}
+		last, getErr := stream.GetLastMsgForSubject(ctx, msg.Subject)
+		if errors.Is(getErr, jetstream.ErrMsgNotFound) {
+			after = 0 // deleted in between, or a replica that lags behind
+			return again(err)
+		}
+		if getErr != nil {
+			return getErr
+		}
+		switch judge(last) {
+		case ours:
+			stored = true
+			return nil
+		case theirs:
+			return nil
+		}
+		after = last.Sequence
+		return again(err)
+	})
+	return stored, err
+}

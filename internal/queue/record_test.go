@@ -1,0 +1,230 @@
+package queue
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stipple-ai/stipple/internal/local/natsd"
+)
+
+// result is a result of job b/7 with a status and retry, told apart by its worker.
+func result(status string, retry int, worker string) Result {
+	r := Result{BatchID: "b", Index: 7, Retry: retry, Status: status, Worker: worker}
+	switch status {
+	case Succeeded:
+		r.Image, r.Seed, r.Timings = &Image{Key: "k"}, new(Seed(1)), &Timings{}
+	case Failed:
+		r.Error = &ResultError{TypeModelError, "boom"}
+	}
+	return r
+}
+
+func TestAJobHasOneResult(t *testing.T) {
+	_, c := newQueue(t, Layout{})
+	ctx := t.Context()
+	if _, found, err := c.Lookup(ctx, "b", 7); found || err != nil {
+		t.Errorf("Lookup before any: %v, %v", found, err)
+	}
+	steps := []struct {
+		r      Result
+		stored bool
+		kept   string // the worker of the record afterwards
+	}{
+		{result(Failed, 1, "a"), true, "a"},
+		{result(Failed, 1, "a"), true, "a"}, // again, because the answer was lost
+		{result(Succeeded, 1, "b"), false, "a"},
+		{result(Succeeded, 0, "c"), false, "a"},
+		{result(Succeeded, 2, "d"), true, "d"},
+		{result(Failed, 2, "e"), false, "d"},
+		{result(Cancelled, 5, "f"), true, "f"},
+	}
+	for i, s := range steps {
+		stored, err := c.Record(ctx, s.r)
+		if err != nil || stored != s.stored {
+			t.Errorf("step %d: Record = %v, %v; want %v", i, stored, err, s.stored)
+		}
+		got, found, err := c.Lookup(ctx, "b", 7)
+		if err != nil || !found || got.Worker != s.kept {
+			t.Errorf("step %d: the record is of worker %q, %v, %v; want %q", i, got.Worker, found, err, s.kept)
+		}
+	}
+	if n := waiting(t, c, "RESULTS"); n != 1 {
+		t.Errorf("%d messages in RESULTS, want 1", n)
+	}
+	if _, err := c.Record(ctx, Result{BatchID: "b"}); err == nil {
+		t.Error("a result without a status was recorded")
+	}
+}
+
+func TestOneOfManyRecords(t *testing.T) {
+	s := startBroker(t, natsd.Options{})
+	c := connect(t, s, Config{})
+	setup(t, c, Layout{})
+	stored := make([]bool, 8)
+	var all sync.WaitGroup
+	for i := range stored {
+		all.Go(func() {
+			var err error
+			if stored[i], err = c.Record(t.Context(), result(Succeeded, i/4, string(rune('a'+i)))); err != nil {
+				t.Errorf("Record: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	got, found, err := c.Lookup(t.Context(), "b", 7)
+	if err != nil || !found || got.Retry != 1 {
+		t.Fatalf("the record: %+v, %v, %v; want one of retry 1", got, found, err)
+	}
+	for _, retry := range []int{0, 1} { // of each retry at most one was the record for a time
+		n := 0
+		for _, won := range stored[4*retry : 4*retry+4] {
+			if won {
+				n++
+			}
+		}
+		if n > 1 || retry == 1 && n != 1 {
+			t.Errorf("%d results of retry %d were stored: %v", n, retry, stored)
+		}
+	}
+}
+
+func TestADamagedRecordGivesWay(t *testing.T) {
+	s := startBroker(t, natsd.Options{})
+	var log logbook
+	c := connect(t, s, Config{Logger: log.logger()})
+	setup(t, c, Layout{})
+	if _, err := c.js.Publish(t.Context(), "results.b.7", []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	if _, found, err := c.Lookup(t.Context(), "b", 7); found || err != nil {
+		t.Errorf("Lookup: %v, %v", found, err)
+	}
+	if len(log.with("damaged")) != 1 {
+		t.Errorf("the log is silent: %q", log.lines)
+	}
+	if stored, err := c.Record(t.Context(), result(Succeeded, 0, "a")); !stored || err != nil {
+		t.Errorf("Record: %v, %v", stored, err)
+	}
+}
+
+func TestRecordIntoAFullStream(t *testing.T) {
+	c := connect(t, startBroker(t, natsd.Options{}), Config{})
+	if _, err := c.js.CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: "RESULTS", Subjects: []string{"results.*.*"}, Discard: jetstream.DiscardNew, MaxMsgs: 1, MaxMsgsPerSubject: 1, AllowDirect: true,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Record(t.Context(), result(Succeeded, 0, "a")); err != nil {
+		t.Fatal(err)
+	}
+	other := result(Succeeded, 0, "a")
+	other.Index = 8
+	_, err := c.Record(t.Context(), other)
+	if class, _ := ClassOf(ErrorType(err)); !errors.Is(err, ErrStreamFull) || errors.Is(err, ErrQueueFull) || class != Held {
+		t.Errorf("Record: %v, want ErrStreamFull, which is held", err)
+	}
+}
+
+func TestRecordWaitsForTheBroker(t *testing.T) {
+	s, c := newQueue(t, Layout{})
+	s.Suspend()
+	eventually(t, "the client notices", func() bool { return !c.Connected() })
+	time.AfterFunc(200*time.Millisecond, func() {
+		if err := s.Resume(); err != nil {
+			t.Error(err)
+		}
+	})
+	if stored, err := c.Record(t.Context(), result(Succeeded, 0, "a")); !stored || err != nil {
+		t.Errorf("Record: %v, %v", stored, err)
+	}
+}
+
+// poison is a message that never becomes a job, delivered.
+func poison(t *testing.T, c *Client, source *Source, msgID string) *Delivery {
+	t.Helper()
+	msg := natsMsg("jobs.normal.m.b", msgID, `{"model":"m","steps":1}`)
+	msg.Header.Set("traceparent", "00-a-b-01")
+	if _, err := c.js.PublishMsg(t.Context(), msg); err != nil {
+		t.Fatal(err)
+	}
+	return fetchOne(t, source)
+}
+
+func TestDeadLetter(t *testing.T) {
+	_, c := newQueue(t, oneSecond)
+	source := newSource(t, c, SourceConfig{Layout: oneSecond})
+	for _, tt := range []struct{ msgID, subject string }{
+		{"b/7#2", "dead.b.7"},
+		{"b/7#3", "dead.b.7"}, // put back by hand, and dead again
+		{"", "dead.b.s3"},
+	} {
+		d := poison(t, c, source, tt.msgID)
+		f := Failure{Type: ErrorType(d.Err), Message: d.Err.Error() + "\nsecond line", TraceID: strings.Repeat("0a", 16), Attempts: 3}
+		for range 2 { // the second time because the worker died before Term
+			if err := c.DeadLetter(t.Context(), d, f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := d.Term(t.Context(), f.Message); err != nil {
+			t.Fatal(err)
+		}
+		dead, err := c.stream(t.Context(), "DEAD")
+		if err != nil {
+			t.Fatal(err)
+		}
+		letter, err := dead.GetLastMsgForSubject(t.Context(), tt.subject)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(letter.Data) != string(d.Data) {
+			t.Errorf("body %s, want %s", letter.Data, d.Data)
+		}
+		for header, want := range map[string]string{
+			"Nats-Msg-Id": tt.msgID, "traceparent": "00-a-b-01", "Stipple-Error-Type": "invalid_job",
+			"Stipple-Error": strings.ReplaceAll(f.Message, "\n", " "), "Stipple-Trace-Id": f.TraceID, "Stipple-Attempts": "3",
+			"Stipple-Subject": "jobs.normal.m.b",
+		} {
+			if got := letter.Header.Get(header); got != want {
+				t.Errorf("%s: %q, want %q", header, got, want)
+			}
+		}
+	}
+	if n := waiting(t, c, "DEAD"); n != 3 {
+		t.Errorf("%d dead letters, want 3", n)
+	}
+	if n := waiting(t, c, "JOBS"); n != 0 {
+		t.Errorf("%d jobs left", n)
+	}
+}
+
+// A chunk's messages carry marks of their batch and dead letters are made of them.
+func TestDeadLetterOfAChunk(t *testing.T) {
+	_, c := newQueue(t, oneSecond)
+	if _, err := c.PublishChunk(t.Context(), chunk(0, 3)); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range fetch(t, newSource(t, c, SourceConfig{Layout: oneSecond}), 3) {
+		if err := c.DeadLetter(t.Context(), d, Failure{Type: TypeBadImage, Message: "grey"}); err != nil {
+			t.Errorf("%v: %v", d, err)
+		}
+	}
+	if n := waiting(t, c, "DEAD"); n != 3 {
+		t.Errorf("%d dead letters, want 3", n)
+	}
+}
+
+func TestDeadLetterWithoutALease(t *testing.T) {
+	_, c := newQueue(t, oneSecond)
+	stale, _, _ := stopped(t, c)
+	if err := c.DeadLetter(t.Context(), stale, Failure{Type: TypeModelError}); !errors.Is(err, ErrLeaseLost) {
+		t.Errorf("DeadLetter: %v, want ErrLeaseLost", err)
+	}
+	if n := waiting(t, c, "DEAD"); n != 0 {
+		t.Errorf("%d dead letters", n)
+	}
+}

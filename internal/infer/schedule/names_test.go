@@ -1,6 +1,8 @@
 package schedule
 
 import (
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -127,5 +129,23 @@ func TestNewErrors(t *testing.T) {
 				t.Error("a sampler came with the error")
 			}
 		})
+	}
+}
+
+// TestDocumented holds that docs/samplers.md has a row for every name.
+func TestDocumented(t *testing.T) {
+	data, err := os.ReadFile("../../../docs/samplers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range aliases() {
+		spacings := " | | "
+		if a.class.hasVariants() {
+			spacings = " | yes | "
+		}
+		row := regexp.MustCompile("(?m)^\\| `" + a.name + "` \\| `" + a.class.name + "`[^|]*" + regexp.QuoteMeta(spacings))
+		if !row.Match(data) {
+			t.Errorf("docs/samplers.md has no row for %s with its class and spacings", a.name)
+		}
 	}
 }

@@ -51,10 +51,12 @@ func newPNDM(p Params, steps int) (Sampler, error) {
 	}
 	stride := p.NumTrainTimesteps / steps
 	s := &pndm{table: table{initSigma: 1}}
-	var errs []error
+	var first error
 	// add puts the call at timestep at, which moves along the curve of the mixed outputs.
 	add := func(at, from, to int, step pndmStep, mix ...float32) {
-		errs = append(errs, step.transfer(p, bar, from, to, mix))
+		if err := step.transfer(p, bar, from, to, mix); err != nil && first == nil {
+			first = err
+		}
 		s.timesteps = append(s.timesteps, float32(at))
 		s.steps = append(s.steps, step)
 	}
@@ -87,11 +89,14 @@ func newPNDM(p Params, steps int) (Sampler, error) {
 		}
 		add(at, at, at-stride, step, adamsBashforth[min(e, pndmRing-1)]...)
 	}
+	if first != nil {
+		return nil, first
+	}
 	list := make([]combination, len(s.steps))
 	for i := range list {
 		list[i] = s.steps[i].combination
 	}
-	return s, errors.Join(errors.Join(errs...), s.seal("pndm", pndmRows, weights(list)))
+	return s, s.seal("pndm", pndmRows, weights(list))
 }
 
 // adamsBashforth are the weights of the linear multistep formulas of order one to four, latest first.

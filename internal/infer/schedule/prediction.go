@@ -151,7 +151,7 @@ func (t *threshold) apply(x []float32) {
 // quantile is torch.quantile of sorted values, with linear interpolation.
 func quantile(sorted []float32, q float32) float32 {
 	rank := q * float32(len(sorted)-1)
-	low := int(rank)
+	low := min(int(rank), len(sorted)-1)
 	high := min(low+1, len(sorted)-1)
 	weight, gap := rank-float32(low), sorted[high]-sorted[low]
 	if weight < 0.5 {

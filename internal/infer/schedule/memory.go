@@ -51,7 +51,7 @@ const stateVersion = 1
 
 const stateHeader = 1 + 8 + 4
 
-// AppendState implements [Sampler]. The layout, little endian: version byte, fingerprint (uint64),
+// AppendState implements [State]. The layout, little endian: version byte, fingerprint (uint64),
 // steps taken (uint32), then the rows of history as float32, none before the first step.
 func (m *memory) AppendState(b []byte) []byte {
 	b = append(b, stateVersion)
@@ -63,7 +63,7 @@ func (m *memory) AppendState(b []byte) []byte {
 	return b
 }
 
-// RestoreState implements [Sampler].
+// RestoreState implements [State].
 func (m *memory) RestoreState(b []byte) error {
 	if len(b) < stateHeader {
 		return fmt.Errorf("restoring sampler state: %d bytes are too few", len(b))

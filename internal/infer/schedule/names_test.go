@@ -12,7 +12,7 @@ import (
 
 func TestNames(t *testing.T) {
 	want := strings.Fields("ddim ddpm euler_a lcm pndm tcd")
-	for _, name := range strings.Fields("deis dpm2 dpm2_a dpmpp_2m dpmpp_2m_sde dpmpp_2s dpmpp_3m euler flow_euler heun lms unipc") {
+	for name := range strings.FieldsSeq("deis dpm2 dpm2_a dpmpp_2m dpmpp_2m_sde dpmpp_2s dpmpp_3m euler flow_euler heun lms unipc") {
 		want = append(want, name, name+"_karras", name+"_exponential", name+"_beta")
 	}
 	slices.Sort(want)

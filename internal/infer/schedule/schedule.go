@@ -22,6 +22,18 @@ package schedule
 //		Step(x, out, i, noise)
 //	}
 type Sampler interface {
+	Schedule
+	State
+
+	// Step moves x in place from call i to call i+1, given the model's output. noise fills its argument
+	// with standard normals; it is called as often and in the order in which diffusers draws from the
+	// job's generator, and never by a deterministic sampler. Step allocates at its first call only. It
+	// panics if i is not the next call, or if x is not as long as at the calls before.
+	Step(x, out []float32, i int, noise func(dst []float32))
+}
+
+// A Schedule says what a model is asked. It is decided when the sampler is made and does not change.
+type Schedule interface {
 	// Len is the number of model calls, which is not always the number of steps asked for.
 	Len() int
 
@@ -34,19 +46,16 @@ type Sampler interface {
 	// ScaleInput fills dst with the model's input at call i (scale_model_input). dst and x are equally
 	// long and may be the same slice.
 	ScaleInput(dst, x []float32, i int)
+}
 
-	// Step moves x in place from call i to call i+1, given the model's output. noise fills its argument
-	// with standard normals; it is called as often and in the order in which diffusers draws from the
-	// job's generator, and never by a deterministic sampler. Step allocates at its first call only. It
-	// panics if i is not the next call, or if x is not as long as at the calls before.
-	Step(x, out []float32, i int, noise func(dst []float32))
-
-	// AppendState appends to b the position and the remembered arrays: with x itself, all that a sampler
-	// made by the same New needs to go on with the same bits.
+// State is what a sampler can be written down as between two calls. Together with x it is all that a
+// sampler made by the same call of New, in another process, needs to go on with the same bits.
+type State interface {
+	// AppendState appends to b the position and the remembered arrays.
 	AppendState(b []byte) []byte
 
 	// RestoreState takes up a state that AppendState wrote. It refuses a damaged one and one of another
-	// schedule, and then changes nothing. The length of x at the next Step must be that of the state's.
+	// schedule, and then changes nothing. The x of the next Step must be as long as that of the state.
 	RestoreState(b []byte) error
 }
 

@@ -91,7 +91,7 @@ from_pip() {
 }
 
 from_npm() {
-	(cd "$stage" && npm_config_cache="$stage/npm" npm pack --silent "onnxruntime-node@$npm_version" >&2) &&
+	(cd "$stage" && npm_config_cache="$stage/npm" npm pack --silent "onnxruntime-node@$npm_version" >/dev/null) &&
 		tar -xOzf "$stage/onnxruntime-node-$npm_version.tgz" "package/bin/napi-v6/$npm_path" >"$stage/library"
 }
 

@@ -21,7 +21,7 @@ type Axis struct {
 	n     int64
 }
 
-// span is a run of values: one text, or the integers first, first+step, …
+// span is a run of values: one text, or integers that begin at first and grow by step.
 type span struct {
 	n           int64
 	text        string // of the single value where step is 0

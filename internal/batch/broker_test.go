@@ -70,9 +70,9 @@ type stored struct {
 	MsgID   string
 	Header  nats.Header
 	Body    struct {
-		Index  int64
-		Prompt string
-		Seed   uint64
+		Index  int64  `json:"index"`
+		Prompt string `json:"prompt"`
+		Seed   uint64 `json:"seed"`
 	}
 }
 

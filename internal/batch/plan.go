@@ -18,12 +18,30 @@ type Plan struct {
 	Defaults queue.Job // the fields that a row leaves out and no group sets
 }
 
+// Add gives the jobs the values of axes, each on its own: a single value is the default of what rows leave out,
+// several multiply the rows.
+func (p *Plan) Add(axes ...Axis) error {
+	for _, a := range axes {
+		if a.n > 1 {
+			p.Groups = append(p.Groups, Group{a})
+			continue
+		}
+		if a.field.has(&p.Defaults) {
+			return fmt.Errorf("%s is given values twice", a.field.name)
+		}
+		if err := a.set(&p.Defaults, 0); err != nil {
+			return err
+		}
+	}
+	return p.validate()
+}
+
 // Census is what a look at the whole input tells before any of it is sent.
 type Census struct {
 	Rows   int64
-	Jobs   int64    // rows × values
-	Models []string // that the jobs name, sorted; "" among them if some name none
-	Sample queue.Job
+	Jobs   int64     // rows × values
+	Models []string  // that the jobs name, sorted; "" among them if some name none
+	Sample queue.Job // the first, without an identity
 }
 
 // maxReported bounds the bad rows that one error lists.

@@ -214,6 +214,29 @@ func TestPlanRowsWinOverDefaults(t *testing.T) {
 	}
 }
 
+func TestPlanAdd(t *testing.T) {
+	p := Plan{Rows: Args("a")}
+	if err := p.Add(group(t, "seed=7")[0], group(t, "num_inference_steps=1,2")[0], group(t, "model=m")[0]); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for j, err := range p.Jobs("b") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, describe(j))
+	}
+	if diff := cmp.Diff([]string{`b/0 m "a" seed 7 1 steps`, `b/1 m "a" seed 7 2 steps`}, got); diff != "" {
+		t.Errorf("jobs (-want +got):\n%s", diff)
+	}
+	for _, again := range []string{"seed=8", "seed=1..2", "num_inference_steps=3", "num_inference_steps=3,4"} {
+		q := p
+		if err := q.Add(group(t, again)[0]); err == nil || !strings.Contains(err.Error(), "is given values twice") {
+			t.Errorf("%s again: error %v", again, err)
+		}
+	}
+}
+
 func TestPlanModels(t *testing.T) {
 	for _, tt := range []struct {
 		p    Plan

@@ -31,8 +31,7 @@ type RowError struct {
 
 // Error returns "<source>:<line>: <what is wrong>", with the field first where it is one field's fault.
 func (e *RowError) Error() string {
-	var invalid *queue.InvalidError
-	if errors.As(e.Err, &invalid) {
+	if invalid, ok := errors.AsType[*queue.InvalidError](e.Err); ok {
 		return fmt.Sprintf("%s:%d: %s %s", e.Source, e.Line, invalid.Field, invalid.Reason)
 	}
 	return fmt.Sprintf("%s:%d: %v", e.Source, e.Line, e.Err)

@@ -69,6 +69,12 @@ func NewID(now time.Time) string {
 	return now.UTC().Format("20060102-150405-") + strings.ToLower(rand.Text()[:8])
 }
 
+// ValidateID returns what is wrong with the id of a batch.
+func ValidateID(id string) error {
+	_, err := queue.Job{BatchID: id, Model: "m"}.Encode() // any valid model
+	return err
+}
+
 // Submit publishes the jobs of a batch, beginning where an earlier run of it ended, and marks the batch as
 // committed. It waits while the queue is full and while the broker is away, until ctx ends; what is in the
 // queue by then stays there, and another Submit of the same batch goes on.

@@ -367,4 +367,12 @@ func TestNewID(t *testing.T) {
 	if a == b || !regexp.MustCompile(`^20260102-020405-[a-z2-7]{8}$`).MatchString(a) {
 		t.Errorf("ids %s and %s", a, b)
 	}
+	if err := ValidateID(a); err != nil {
+		t.Error(err)
+	}
+	for _, id := range []string{"", "a b", "a.b", "a*", strings.Repeat("a", 65)} {
+		if err := ValidateID(id); err == nil || !strings.Contains(err.Error(), "batch_id") {
+			t.Errorf("id %q: error %v", id, err)
+		}
+	}
 }

@@ -80,11 +80,11 @@ func (p publisher) start(ctx context.Context, chunk []queue.Message) spans {
 		all := make(spans, len(chunk))
 		command := trace.LinkFromContext(ctx)
 		for i := range chunk {
-			var own context.Context
-			own, all[i] = p.Tracer.Start(ctx, p.spanName(chunk[i]), trace.WithNewRoot(), trace.WithLinks(command),
+			own, span := p.Tracer.Start(ctx, p.spanName(chunk[i]), trace.WithNewRoot(), trace.WithLinks(command),
 				trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(p.jobAttributes(chunk[i])...))
 			chunk[i].Header = map[string][]string{}
 			p.Inject(own, chunk[i].Header)
+			all[i] = span // ended by end
 		}
 		return all
 	}

@@ -39,6 +39,9 @@ type Client struct {
 
 	absence time.Duration // absenceLimit, less in tests
 
+	outbox     chan announcement // any goroutine sends, publishOutbox receives
+	stopOutbox func()            // ends publishOutbox and waits for it; may be called twice
+
 	mu      sync.Mutex
 	buckets map[string]jetstream.KeyValue // handles by name; they stay good when a bucket is deleted and made again
 	streams map[string]jetstream.Stream   // and so do these
@@ -60,7 +63,8 @@ func Connect(ctx context.Context, cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		names: names, log: cfg.Logger, config: cfg, absence: absenceLimit,
-		closed: make(chan struct{}), buckets: map[string]jetstream.KeyValue{}, streams: map[string]jetstream.Stream{},
+		closed: make(chan struct{}), outbox: make(chan announcement, outboxSize),
+		buckets: map[string]jetstream.KeyValue{}, streams: map[string]jetstream.Stream{},
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -70,6 +74,7 @@ func Connect(ctx context.Context, cfg Config) (*Client, error) {
 	if c.nc, err = opts.Connect(); err != nil {
 		return nil, fmt.Errorf("connecting to the broker at %s: %w", servers, err)
 	}
+	c.startOutbox()
 	if err := c.await(ctx, connected); err != nil {
 		c.shut()
 		return nil, fmt.Errorf("connecting to the broker at %s: %w", servers, err)
@@ -204,6 +209,7 @@ func (c *Client) Close(ctx context.Context) error {
 func (c *Client) shut() {
 	c.nc.Close()
 	<-c.closed
+	c.stopOutbox()
 }
 
 // outage logs a broker that cannot be reached: at once, then every 30 s, and when it is back. The connection's

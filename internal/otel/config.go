@@ -2,7 +2,6 @@ package otel
 
 import (
 	"crypto/tls"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -226,10 +225,10 @@ func (e *env) resource() []attribute.KeyValue {
 		} else {
 			e.problem(name, "the value of pair %d has a bad percent-escape; taken literally (write %% as %%25)", i+1)
 		}
-		out = append(out, attribute.String(strings.ToValidUTF8(k, "\uFFFD"), strings.ToValidUTF8(v, "\uFFFD")))
+		out = append(out, attribute.String(cleanText(k), cleanText(v)))
 	}
 	if service := e.get("OTEL_SERVICE_NAME"); service != "" {
-		out = append(out, attribute.String("service.name", strings.ToValidUTF8(service, "\uFFFD")))
+		out = append(out, attribute.String("service.name", cleanText(service)))
 	}
 	return out
 }
@@ -274,8 +273,8 @@ func (e *env) limits() sdktrace.SpanLimits {
 // printable is a value that is no secret, short enough for a log line.
 func printable(s string) string {
 	const most = 40
-	if r := []rune(strings.ToValidUTF8(s, "\uFFFD")); len(r) > most {
+	if r := []rune(cleanText(s)); len(r) > most {
 		return string(r[:most]) + "…"
 	}
-	return fmt.Sprint(s)
+	return cleanText(s)
 }

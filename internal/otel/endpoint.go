@@ -56,9 +56,9 @@ func (e *env) endpoint(name, insecureVar, path string, own bool) (u *url.URL, cr
 				break
 			}
 		}
-		// The path was parsed from u, so it parses again.
-		if p, err := url.PathUnescape(base); err == nil {
-			u.Path, u.RawPath = p, base
+		// The path was parsed from u, so it parses again. Without the slash JoinPath would make a relative one.
+		if p, err := url.PathUnescape(base + "/"); err == nil {
+			u.Path, u.RawPath = p, base+"/"
 		}
 		u = u.JoinPath(path)
 	}

@@ -62,6 +62,9 @@ func TestEndpoint(t *testing.T) {
 			var gotTraces, gotMetrics string
 			if c.Traces.URL != nil {
 				gotTraces = c.Traces.URL.String()
+				if !strings.HasPrefix(c.Traces.URL.RequestURI(), "/") {
+					t.Errorf("request URI %q", c.Traces.URL.RequestURI())
+				}
 			}
 			if c.Metrics.URL != nil {
 				gotMetrics = c.Metrics.URL.String()

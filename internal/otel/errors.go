@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"runtime/debug"
-	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -37,7 +36,7 @@ func fail(span trace.Span, err error, errType, stack string) {
 		ExceptionMessage.String(message),
 	}
 	if stack != "" {
-		attrs = append(attrs, ExceptionStacktrace.String(strings.ToValidUTF8(stack, "\uFFFD")))
+		attrs = append(attrs, ExceptionStacktrace.String(cleanText(stack)))
 	}
 	span.AddEvent("exception", trace.WithAttributes(attrs...))
 	span.SetAttributes(ErrorType.String(errType))
@@ -113,7 +112,7 @@ var urlQuery = regexp.MustCompile(`(https?://[^\s"'?]+)\?[^\s"']*`)
 // safeText is text fit for an attribute: valid UTF-8 (one bad byte and the
 // exporter loses the whole batch), not endless, and without signed queries.
 func safeText(s string) string {
-	s = urlQuery.ReplaceAllString(strings.ToValidUTF8(s, "\uFFFD"), "$1?[redacted]")
+	s = urlQuery.ReplaceAllString(cleanText(s), "$1?[redacted]")
 	if len(s) <= maxMessage {
 		return s
 	}

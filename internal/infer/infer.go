@@ -92,7 +92,8 @@ type Limits struct {
 	MaxPixels int // width × height; 0: four times the model's own
 }
 
-// Validate checks a request against a model, without touching it. Errors are of type invalid_job and name the field as the job does.
+// Validate checks a request against a model, without touching it. Errors are of type invalid_job and name the field as the job does. That a sampler exists for
+// the number of steps is only seen when Generate makes it, which is before the door too.
 func Validate(r Request, info Info, limits Limits) error {
 	if r.Steps < 1 || r.Steps > 1000 {
 		return invalid("num_inference_steps is %d: must be 1 to 1000", r.Steps)
@@ -111,7 +112,7 @@ func Validate(r Request, info Info, limits Limits) error {
 	if limit := limits.pixels(info); r.Width > limit || r.Height > limit || r.Width*r.Height > limit {
 		return invalid("width × height is %d × %d: this worker draws at most %d pixels", r.Width, r.Height, limit)
 	}
-	if _, err := schedule.New(r.Scheduler, info.Schedule, r.Steps); err != nil {
+	if _, err := schedule.Resolve(r.Scheduler, info.Schedule); err != nil {
 		return invalid("scheduler: %w", err)
 	}
 	return nil

@@ -80,8 +80,7 @@ func readFolder(dir string) (*folder, error) {
 	if err := f.readJSON("model_index.json", &f.index); err != nil {
 		return nil, err
 	}
-	class := strings.TrimPrefix(strings.TrimPrefix(f.index.ClassName, "ORT"), "Onnx")
-	if !classes[class] {
+	if !classes[f.class()] {
 		return nil, fmt.Errorf("%s: _class_name %q is not a pipeline that this worker draws with (Stable Diffusion 1.x and 2.x, SDXL, their Turbo and LCM forms)", f.path("model_index.json"), f.index.ClassName)
 	}
 	for name, into := range map[string]any{"unet/config.json": &f.unet, "vae_decoder/config.json": &f.vae, "text_encoder/config.json": &f.text[0]} {
@@ -103,6 +102,11 @@ func readFolder(dir string) (*folder, error) {
 		return nil, err
 	}
 	return f, f.check()
+}
+
+// class is the pipeline's class without the exporters' prefixes.
+func (f *folder) class() string {
+	return strings.TrimPrefix(strings.TrimPrefix(f.index.ClassName, "ORT"), "Onnx")
 }
 
 func (f *folder) path(name string) string { return filepath.Join(f.dir, filepath.FromSlash(name)) }
@@ -128,15 +132,23 @@ func (f *folder) readJSON(name string, into any) error {
 
 func (f *folder) readScheduler() error {
 	const name = "scheduler/scheduler_config.json"
-	var raw json.RawMessage
-	if err := f.readJSON(name, &raw); err != nil {
+	fields := map[string]json.RawMessage{}
+	if err := f.readJSON(name, &fields); err != nil {
 		return err
+	}
+	if f.class() == "StableDiffusionPipeline" {
+		// diffusers' pipeline does this to every scheduler it loads: configurations from before these fields would draw otherwise.
+		fields["steps_offset"], fields["clip_sample"] = json.RawMessage("1"), json.RawMessage("false")
+	}
+	raw, err := json.Marshal(fields)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.path(name), err)
 	}
 	c, err := schedule.ParseConfig(raw)
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.path(name), err)
 	}
-	if _, err := schedule.New("", c, 1); err != nil {
+	if _, err := schedule.Resolve("", c); err != nil {
 		return fmt.Errorf("%s: %w", f.path(name), err)
 	}
 	f.scheduler = c

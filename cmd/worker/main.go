@@ -1,0 +1,164 @@
+// The worker pulls text-to-image jobs from NATS JetStream, draws them with ONNX Runtime, and puts the pictures into S3-compatible storage.
+//
+//	MODELS=models/tiny-emoji S3_BUCKET=images AWS_ENDPOINT_URL=http://127.0.0.1:9000 worker
+//
+// Every setting is a flag with an environment variable behind it: worker -h. On SIGTERM or SIGINT it stops fetching, finishes or hands back what it holds, flushes its
+// spans and is gone within --drain-timeout plus --flush-timeout plus half a second; a second signal ends it at once.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stipple-ai/stipple/internal/flagenv"
+	"github.com/stipple-ai/stipple/internal/otel"
+	"github.com/stipple-ai/stipple/internal/worker"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, stop, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
+
+// Exit codes.
+const (
+	exitBroken = 1 // it ran, and something broke
+	exitConfig = 2 // it was told something that cannot work; nothing was connected
+)
+
+// run is main without the process: it returns the exit code. forget makes the next signal end the process.
+func run(ctx context.Context, forget func(), args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	code := 0
+	cmd := command(func(s *settings) error {
+		logger, err := s.logger(stderr)
+		if err != nil {
+			return &worker.ConfigError{Err: err}
+		}
+		cfg, err := s.finish()
+		if err != nil {
+			return &worker.ConfigError{Err: err}
+		}
+		cfg.Logger, cfg.Getenv, cfg.Version = logger, getenv, version()
+		defer watchdog(ctx, forget, cfg.DrainTimeout+cfg.FlushTimeout, logger)()
+		return worker.Run(ctx, cfg)
+	}, getenv)
+	cmd.SetArgs(args)
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	if err := cmd.ExecuteContext(ctx); err != nil {
+		fmt.Fprintf(stderr, "worker: %v\n", err) // stderr is the last place to say anything
+		code = exitBroken
+		var config *worker.ConfigError
+		if errors.As(err, &config) {
+			code = exitConfig
+		}
+	}
+	return code
+}
+
+// command is the flags and what to do with them. Whatever is wrong with them is a ConfigError.
+func command(start func(*settings) error, getenv func(string) string) *cobra.Command {
+	var s *settings
+	cmd := &cobra.Command{
+		Use:           "worker",
+		Short:         "Draw text-to-image jobs from a queue into a bucket",
+		Long:          manual,
+		Version:       version(),
+		Args:          func(cmd *cobra.Command, args []string) error { return config(cobra.NoArgs(cmd, args)) },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := flagenv.Apply(cmd.Flags(), getenv); err != nil {
+				return config(err)
+			}
+			return start(s)
+		},
+	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return config(fmt.Errorf("%w (worker -h lists the flags)", err))
+	})
+	cmd.Flags().SortFlags = false
+	s = define(cmd.Flags())
+	flagenv.Describe(cmd.Flags())
+	return cmd
+}
+
+func config(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &worker.ConfigError{Err: err}
+}
+
+// watchdog lets a second signal end the process, and ends it itself when a leave takes longer than it may: a native call that never returns must not keep a pod. The
+// returned function calls it off.
+func watchdog(ctx context.Context, forget func(), limit time.Duration, logger *slog.Logger) (stop func()) {
+	done := make(chan struct{})
+	go func() { // ends with the worker, or the process
+		select {
+		case <-done:
+			return
+		case <-ctx.Done():
+		}
+		forget()
+		select {
+		case <-done:
+		case <-time.After(limit + 500*time.Millisecond):
+			logger.Error("not gone in time: ending the process; what it held is delivered again when the leases run out")
+			os.Exit(exitBroken)
+		}
+	}()
+	return func() { close(done) }
+}
+
+func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
+		return nil, fmt.Errorf("LOG_LEVEL (--log-level) is %q: must be debug, info, warn or error", s.logLevel)
+	}
+	o := &slog.HandlerOptions{Level: level}
+	switch s.logFormat {
+	case "json":
+		return slog.New(otel.LogHandler(slog.NewJSONHandler(w, o))), nil
+	case "text":
+		return slog.New(otel.LogHandler(slog.NewTextHandler(w, o))), nil
+	default:
+		return nil, fmt.Errorf("LOG_FORMAT (--log-format) is %q: must be json or text", s.logFormat)
+	}
+}
+
+// version is the module's, or the commit's.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "devel"
+}
+
+const manual = `The worker pulls text-to-image jobs from NATS JetStream, draws them with ONNX Runtime, puts the pictures into
+S3-compatible storage, and acknowledges last: nothing is lost and nothing is drawn twice, whatever is killed meanwhile.
+
+  MODELS=models/tiny-emoji S3_BUCKET=images AWS_ENDPOINT_URL=http://127.0.0.1:9000 worker
+
+Every flag has an environment variable, named in brackets; the flag wins. Traces and metrics follow the standard
+OTEL_* variables: with no endpoint set nothing is exported. TRACE_PROPAGATION is parent (default), link or ignore.
+
+On SIGTERM it stops fetching, finishes or hands back what it holds, flushes its spans and is gone within
+--drain-timeout plus --flush-timeout plus half a second. A second signal ends it at once.
+
+Exit codes: 0 after a clean leave, 1 when something broke, 2 for a setting or a model folder that cannot work.`

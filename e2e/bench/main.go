@@ -1,0 +1,141 @@
+// Bench measures whole workers beside each other: one of ours, and as many Python workers as there are cores, in turns within one run, on the same broker, bucket, jobs and
+// cores. Machines are noisy, so only the ratios carry over.
+//
+//	go run ./e2e/bench --peer DIR --python DIR/venv/bin/python --model models/tiny-emoji --steps 20 --images 40
+//
+// DIR holds a worker.py that reads NATS_URL, NATS_STREAM, NATS_SUBJECT, NATS_CONSUMER, MODEL_DIR, PRELOAD, S3_BUCKET and ORT_THREADS. Without --peer only ours is measured.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/stipple-ai/stipple/internal/local/natsd"
+	"github.com/stipple-ai/stipple/internal/local/s3d"
+)
+
+type options struct {
+	worker, peer, python, model string
+	steps, images, rounds       int
+	peers                       int
+	guidance                    float64
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	var o options
+	fs := pflag.NewFlagSet("bench", pflag.ExitOnError)
+	fs.StringVar(&o.worker, "worker", "bin/worker", "our worker")
+	fs.StringVar(&o.peer, "peer", "", "folder of the Python worker")
+	fs.StringVar(&o.python, "python", "python3", "its interpreter, with its requirements installed")
+	fs.StringVar(&o.model, "model", "models/tiny-emoji", "pipeline folder")
+	fs.IntVar(&o.steps, "steps", 20, "num_inference_steps")
+	fs.Float64Var(&o.guidance, "guidance-scale", 5, "guidance_scale")
+	fs.IntVar(&o.images, "images", 40, "images a round")
+	fs.IntVar(&o.rounds, "rounds", 3, "rounds of each")
+	fs.IntVar(&o.peers, "peers", runtime.NumCPU(), "Python workers")
+	if err := fs.Parse(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	broker, err := natsd.Start(natsd.Options{Port: -1})
+	if err != nil {
+		return err
+	}
+	defer broker.Stop()
+	dir, err := os.MkdirTemp("", "stipple-bench")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := os.RemoveAll(dir); err == nil {
+			err = e
+		}
+	}()
+	store, err := s3d.Start(s3d.Options{Dir: dir, AccessKey: "bench", SecretKey: "bench-secret", Buckets: []string{bucket}})
+	if err != nil {
+		return err
+	}
+	defer store.Stop()
+	env := append(os.Environ(), "NATS_URL="+broker.URL(), "AWS_ENDPOINT_URL="+store.Endpoint(), "AWS_ACCESS_KEY_ID=bench", "AWS_SECRET_ACCESS_KEY=bench-secret",
+		"AWS_REGION=us-east-1", "S3_BUCKET="+bucket, "ORT_DISABLE_TELEMETRY=1")
+	q, err := open(ctx, broker.URL())
+	if err != nil {
+		return err
+	}
+	defer q.nc.Close()
+
+	ours, theirs := []figures{}, []figures{}
+	for round := range o.rounds {
+		f, err := q.measure(ctx, o, ourWorker(o, env), fmt.Sprintf("ours-%d", round))
+		if err != nil {
+			return fmt.Errorf("our worker: %w", err)
+		}
+		ours = append(ours, f)
+		if o.peer == "" {
+			continue
+		}
+		if f, err = q.measure(ctx, o, peerWorkers(o, env), fmt.Sprintf("peer-%d", round)); err != nil {
+			return fmt.Errorf("the Python workers: %w", err)
+		}
+		theirs = append(theirs, f)
+	}
+	report(o, ours, theirs)
+	return nil
+}
+
+// figures are what one round of one kind of worker showed.
+type figures struct {
+	rate  float64       // images a second, from the first to the last
+	first time.Duration // from the start of the process to the first image acknowledged
+	rss   int64         // peak resident bytes, of all its processes
+}
+
+// report prints medians and their ratios.
+func report(o options, ours, theirs []figures) {
+	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	defer w.Flush()
+	fmt.Fprintf(w, "%s, %d steps, %d images, %d rounds, %d cores\timages/s\tfirst image\tpeak RSS\n", filepath.Base(o.model), o.steps, o.images, o.rounds, runtime.NumCPU())
+	a := median(ours)
+	fmt.Fprintf(w, "stipple, 1 worker\t%.2f\t%.2f s\t%d MiB\n", a.rate, a.first.Seconds(), a.rss>>20)
+	if len(theirs) == 0 {
+		return
+	}
+	b := median(theirs)
+	fmt.Fprintf(w, "Python, %d workers\t%.2f\t%.2f s\t%d MiB\n", o.peers, b.rate, b.first.Seconds(), b.rss>>20)
+	fmt.Fprintf(w, "stipple ÷ Python\t%.2f\t%.2f\t%.2f\n", a.rate/b.rate, a.first.Seconds()/b.first.Seconds(), float64(a.rss)/float64(b.rss))
+}
+
+// median takes each figure's own.
+func median(all []figures) figures {
+	pick := func(of func(figures) float64) float64 {
+		v := make([]float64, len(all))
+		for i, f := range all {
+			v[i] = of(f)
+		}
+		slices.Sort(v)
+		return v[len(v)/2]
+	}
+	return figures{
+		rate:  pick(func(f figures) float64 { return f.rate }),
+		first: time.Duration(pick(func(f figures) float64 { return float64(f.first) })),
+		rss:   int64(pick(func(f figures) float64 { return float64(f.rss) })),
+	}
+}

@@ -1,0 +1,147 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/stipple-ai/stipple/internal/infer/ort"
+	"github.com/stipple-ai/stipple/internal/queue"
+	"github.com/stipple-ai/stipple/internal/upload"
+)
+
+// Config is everything a worker is told. [Config.Normalize] fills in what is zero and says what cannot work.
+type Config struct {
+	Name    string // in results, status and the broker's monitoring; "" is host, process and a random part
+	Version string // of the program
+
+	Models       []ModelPath
+	ModelReplace bool // MODEL_REPLACE: take over a name that the queue knows with another digest
+
+	Runtime   ort.Options
+	MaxRows   int   // most UNet rows in one call; 0: 1 on a CPU, 16 on a GPU
+	RowShapes []int // row counts that calls are padded to; nil: 1 on a CPU, 1 2 4 8 16 on a GPU
+	Lanes     int   // calls at once; 0: one for each core on a CPU, 1 on a GPU
+	Slots     int   // jobs held at once; 0: Lanes × MaxRows + 2
+	MaxPixels int   // width × height; 0: four times the model's own
+
+	Queue       queue.Config
+	AckWait     time.Duration // of consumers this worker creates; 0: 30 s
+	MaxAttempts int           // 0: 5
+	JobTimeout  time.Duration // most time a job may take, waiting for storage aside; 0: an hour
+
+	Store upload.Config
+
+	DrainTimeout time.Duration // for finishing what is held, from the signal
+	FlushTimeout time.Duration // for telemetry, after that
+	HTTPAddr     string        // "" serves nothing
+
+	Getenv func(string) string // for the OTEL_* variables; nil: none are set
+	Logger *slog.Logger
+}
+
+// Normalize returns c with its defaults, or every problem it has, each naming the setting.
+func (c Config) Normalize() (Config, error) {
+	gpu := c.Runtime.Provider == "cuda" || c.Runtime.Provider == "tensorrt"
+	cores := runtime.GOMAXPROCS(0)
+	if c.MaxRows == 0 {
+		c.MaxRows = 1
+		if len(c.RowShapes) > 0 {
+			c.MaxRows = slices.Max(c.RowShapes)
+		} else if gpu {
+			c.MaxRows = 16
+		}
+	}
+	if len(c.RowShapes) == 0 {
+		c.RowShapes = shapes(c.MaxRows, gpu)
+	}
+	if c.Lanes == 0 {
+		c.Lanes = 1
+		if !gpu {
+			c.Lanes = cores
+		}
+	}
+	if c.Slots == 0 {
+		c.Slots = c.Lanes*c.MaxRows + 2
+	}
+	if c.Runtime.Threads == 0 {
+		c.Runtime.Threads = max(1, cores/max(1, c.Lanes))
+	}
+	if c.AckWait == 0 {
+		c.AckWait = 30 * time.Second
+	}
+	if c.MaxAttempts == 0 {
+		c.MaxAttempts = 5
+	}
+	if c.JobTimeout == 0 {
+		c.JobTimeout = time.Hour
+	}
+	if c.Getenv == nil {
+		c.Getenv = func(string) string { return "" }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Name == "" {
+		c.Name = defaultName()
+	}
+	return c, c.check()
+}
+
+// shapes are the row counts that calls are padded to: exactly the rows on a CPU, powers of two on a GPU.
+func shapes(maxRows int, gpu bool) []int {
+	if !gpu {
+		return []int{maxRows}
+	}
+	var all []int
+	for n := 1; n < maxRows; n *= 2 {
+		all = append(all, n)
+	}
+	return append(all, maxRows)
+}
+
+func (c Config) check() error {
+	var errs []error
+	atLeast := func(name string, value, least int) {
+		if value < least {
+			errs = append(errs, fmt.Errorf("%s is %d: must be at least %d", name, value, least))
+		}
+	}
+	atLeast("MAX_ROWS (--max-rows)", c.MaxRows, 1)
+	atLeast("LANES (--lanes)", c.Lanes, 1)
+	atLeast("SLOTS (--slots)", c.Slots, 1)
+	atLeast("THREADS (--threads)", c.Runtime.Threads, 1)
+	atLeast("MAX_ATTEMPTS (--max-attempts)", c.MaxAttempts, 1)
+	if len(c.RowShapes) > 0 && (slices.Min(c.RowShapes) < 1 || slices.Max(c.RowShapes) < c.MaxRows) {
+		errs = append(errs, fmt.Errorf("ROW_SHAPES (--row-shapes) is %v: every one must be at least 1, and the largest must hold MAX_ROWS (%d)", c.RowShapes, c.MaxRows))
+	}
+	if !slices.Contains(ort.Providers, orCPU(c.Runtime.Provider)) {
+		errs = append(errs, fmt.Errorf("PROVIDER (--provider) is %q: must be one of %v", c.Runtime.Provider, ort.Providers))
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+		least time.Duration
+	}{
+		{"ACK_WAIT (--ack-wait)", c.AckWait, time.Second}, {"JOB_TIMEOUT (--job-timeout)", c.JobTimeout, time.Second},
+		{"DRAIN_TIMEOUT (--drain-timeout)", c.DrainTimeout, 0}, {"FLUSH_TIMEOUT (--flush-timeout)", c.FlushTimeout, 0},
+	} {
+		if d.value < d.least {
+			errs = append(errs, fmt.Errorf("%s is %v: must be at least %v", d.name, d.value, d.least))
+		}
+	}
+	if len(c.Models) == 0 {
+		errs = append(errs, errors.New("MODELS (--models): none given"))
+	}
+	return errors.Join(errs...)
+}
+
+func orCPU(provider string) string {
+	if provider == "" {
+		return "cpu"
+	}
+	return provider
+}

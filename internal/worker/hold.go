@@ -1,0 +1,56 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/stipple-ai/stipple/internal/queue"
+)
+
+// Pauses between tries of a service that is away.
+const (
+	holdPause = 250 * time.Millisecond
+	holdMost  = 5 * time.Second
+)
+
+// hold runs op until it is done or fails for a reason that is the job's own. While the store or the broker is away, the job keeps its picture and its
+// lease, its time does not count, and nothing more is fetched: the work is not thrown away, and no job fails. It ends with ctx.
+func (j *job) hold(ctx context.Context, doing string, op func(context.Context) error) error {
+	var end func()
+	defer func() {
+		if end != nil {
+			end()
+			j.gate.open(j)
+		}
+	}()
+	for pause := holdPause; ; pause = min(2*pause, holdMost) {
+		err := op(ctx)
+		if err == nil {
+			if end != nil {
+				j.log.InfoContext(ctx, "it is back", slog.String("doing", doing))
+			}
+			return nil
+		}
+		if class, known := queue.ClassOf(queue.ErrorType(err)); !known || class != queue.Held || ctx.Err() != nil {
+			return err
+		}
+		if j.leaving() { // the picture is dropped: another worker draws it, or finds it
+			j.cancel(errLeaving)
+			return context.Cause(ctx)
+		}
+		if end == nil {
+			end = j.d.Hold()
+			j.holding.Store(true)
+			defer j.holding.Store(false)
+			j.log.WarnContext(ctx, "waiting for a service that is away; nothing more is fetched meanwhile", slog.String("doing", doing), slog.Any("error", err))
+		}
+		j.gate.close(j, err)
+		select {
+		case <-time.After(pause/2 + rand.N(pause)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

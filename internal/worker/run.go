@@ -1,0 +1,221 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/stipple-ai/stipple/internal/infer"
+	"github.com/stipple-ai/stipple/internal/infer/ort"
+	"github.com/stipple-ai/stipple/internal/otel"
+	"github.com/stipple-ai/stipple/internal/queue"
+	"github.com/stipple-ai/stipple/internal/upload"
+)
+
+// ConfigError is a setting or a model folder that cannot work; it is found before anything connects.
+type ConfigError struct{ Err error }
+
+func (e *ConfigError) Error() string { return e.Err.Error() }
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// Run is a worker's whole life: it starts, works until ctx ends, and leaves within DrainTimeout and FlushTimeout. It returns nil after a clean leave, a [*ConfigError]
+// for what it was told and cannot do, or what broke.
+func Run(ctx context.Context, cfg Config) (err error) {
+	cfg, err = cfg.Normalize()
+	if err != nil {
+		return &ConfigError{err}
+	}
+	t, err := otel.Setup(ctx, otel.Options{Getenv: cfg.Getenv, Logger: cfg.Logger, ServiceVersion: cfg.Version})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.FlushTimeout)
+		defer cancel()
+		if err := t.Shutdown(flush); err != nil {
+			cfg.Logger.Warn("telemetry was lost", slog.Any("error", err))
+		}
+	}()
+	w := &Worker{cfg: cfg, log: cfg.Logger, telemetry: t, slots: newSlots(cfg.Slots), jobs: map[*job]struct{}{}, state: queue.WorkerStarting}
+	return w.run(ctx)
+}
+
+// run starts in the order of the data flow and, by its defers, stops in the reverse.
+func (w *Worker) run(ctx context.Context) (err error) {
+	started := time.Now()
+	startCtx, startup := w.telemetry.Tracer().Start(ctx, otel.SpanStartup, trace.WithNewRoot())
+	endStartup := sync.OnceFunc(func() { startup.End() })
+	defer endStartup()
+
+	if w.runtime, err = ort.Open(w.cfg.Runtime); err != nil {
+		return &ConfigError{err}
+	}
+	defer func() { err = errors.Join(err, w.runtime.Close()) }()
+	lanes := infer.NewLanes(w.cfg.Lanes)
+	defer lanes.Close()
+	models, err := loadModels(startCtx, w.cfg, w.runtime, lanes, w.telemetry)
+	if err != nil {
+		otel.Fail(startup, err, queue.TypeModelError)
+		if ctx.Err() != nil {
+			return nil
+		}
+		return &ConfigError{err}
+	}
+	defer func() { err = errors.Join(err, closeModels(models)) }()
+	w.models = make(map[string]*model, len(models))
+	for _, m := range models {
+		w.models[m.name] = m
+	}
+
+	s, err := upload.Open(ctx, w.cfg.Store, w.telemetry.Tracer())
+	if err != nil {
+		return &ConfigError{err}
+	}
+	defer s.Close()
+	w.store = &store{Store: s, keyPrefix: w.cfg.Store.Prefix}
+
+	if w.cfg.HTTPAddr != "" {
+		h := &health{ready: w.reasons, metrics: w.telemetry.MetricsHandler()}
+		bound, stop, err := h.serve(w.cfg.HTTPAddr, w.log)
+		if err != nil {
+			return &ConfigError{err}
+		}
+		defer stop()
+		w.log.Info("serving /healthz, /readyz and /metrics", slog.String("addr", bound))
+	}
+
+	client, source, err := w.connect(ctx, models)
+	if client != nil {
+		defer w.disconnect(client)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // told to leave while it waited for the broker
+		}
+		return err
+	}
+	endStartup()
+	return w.work(ctx, models, source, started)
+}
+
+// connect waits for the broker, makes what is missing there, and registers the models. The client is not nil when there is one to close.
+func (w *Worker) connect(ctx context.Context, models []*model) (*queue.Client, *queue.Source, error) {
+	cfg := w.cfg.Queue
+	cfg.Name, cfg.Logger = "stipple worker "+w.cfg.Name, w.log
+	client, err := queue.Connect(ctx, cfg)
+	if err != nil {
+		var config *queue.ConfigError
+		if errors.As(err, &config) || errors.Is(err, queue.ErrOldServer) {
+			err = &ConfigError{err}
+		}
+		return nil, nil, err
+	}
+	w.mu.Lock()
+	w.queue = client
+	w.mu.Unlock()
+	layout := queue.Layout{AckWait: w.cfg.AckWait}
+	for _, m := range models {
+		layout.Models = append(layout.Models, m.name)
+	}
+	differences, err := client.Ensure(ctx, layout)
+	for _, d := range differences {
+		w.log.Warn("the queue is not laid out as expected; it is used as it is", slog.String("difference", d.String()))
+	}
+	if err != nil {
+		return client, nil, err
+	}
+	for _, m := range models {
+		if err := client.RegisterModel(ctx, m.entry(w.cfg), w.cfg.ModelReplace); err != nil {
+			if errors.Is(err, queue.ErrModelConflict) {
+				err = &ConfigError{err}
+			}
+			return client, nil, err
+		}
+	}
+	source, err := client.NewSource(queue.SourceConfig{Layout: layout, JobTimeout: w.cfg.JobTimeout})
+	return client, source, err
+}
+
+// closeTime bounds the closing of one connection: all of them have half a second beside DrainTimeout and FlushTimeout.
+const closeTime = 200 * time.Millisecond
+
+// disconnect closes the connection to the broker, after what it still has to say.
+func (w *Worker) disconnect(c *queue.Client) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	if err := c.Close(ctx); err != nil {
+		w.log.Warn("closing the connection to the broker", slog.Any("error", err))
+	}
+}
+
+// work runs engines, ticker and fetch loop until ctx ends or something breaks, and then leaves.
+func (w *Worker) work(ctx context.Context, models []*model, source *queue.Source, started time.Time) error {
+	intake, stopIntake := context.WithCancelCause(ctx)
+	defer stopIntake(nil)
+	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stopWork(nil)
+
+	var engines sync.WaitGroup
+	var broken error
+	var once sync.Once
+	engineCtx, stopEngines := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEngines()
+	for _, m := range models {
+		engines.Go(func() {
+			if err := m.engine.Run(engineCtx); err != nil {
+				once.Do(func() {
+					broken = &infer.Error{Type: queue.TypeModelError, Err: fmt.Errorf("model %s: %w", m.name, err)}
+				})
+				stopIntake(err)
+			}
+		})
+	}
+	w.gate.close(w, errors.New("the store has not answered yet"))
+	var background sync.WaitGroup
+	background.Go(func() { w.watchStore(intake) })
+	background.Go(func() { w.announce(engineCtx) })
+
+	w.setState(queue.WorkerReady)
+	w.log.Info("ready", slog.String("worker", w.cfg.Name), slog.String("models", w.modelNames()), slog.String("provider", w.runtime.Provider()),
+		slog.Int("lanes", w.cfg.Lanes), slog.Int("max_rows", w.cfg.MaxRows), slog.Int("slots", w.cfg.Slots), slog.Duration("started_in", time.Since(started).Round(time.Millisecond)))
+	fetching := w.fetchLoop(intake, work, source)
+	stopIntake(fetching)
+	w.leave(ctx, func(why error) {
+		stopWork(why)
+		stopEngines() // so that native calls return between two nodes and not after their step
+	})
+	stopEngines()
+	engines.Wait()
+	background.Wait()
+	return errors.Join(broken, fetching)
+}
+
+func (w *Worker) setState(s string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.state = s
+	w.telemetry.Metrics.Ready(context.Background(), s == queue.WorkerReady)
+	w.telemetry.Metrics.Slots(context.Background(), w.cfg.Slots)
+}
+
+func (w *Worker) currentState() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.state
+}
+
+func (w *Worker) leaving() bool { return w.currentState() == queue.WorkerDraining }
+
+func (w *Worker) modelNames() string {
+	names := make([]string, 0, len(w.models))
+	for _, p := range w.cfg.Models {
+		names = append(names, p.Name)
+	}
+	return strings.Join(names, ",")
+}

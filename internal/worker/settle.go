@@ -1,0 +1,140 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/stipple-ai/stipple/internal/infer"
+	"github.com/stipple-ai/stipple/internal/otel"
+	"github.com/stipple-ai/stipple/internal/queue"
+)
+
+// handBackTime bounds what a job says to the broker after its own context has ended: leaving must not wait for a broker that is away.
+const handBackTime = 2 * time.Second
+
+// settle ends the delivery as the table of error types says, and returns the outcome for span and metrics.
+func (j *job) settle(ctx context.Context, err error) (outcome string) {
+	switch {
+	case err == nil:
+		return j.ack(ctx, otel.OutcomeCompleted)
+	case errors.Is(err, errDone):
+		j.log.InfoContext(ctx, "recorded before: acknowledging")
+		return j.ack(ctx, otel.OutcomeDuplicate)
+	case errors.Is(err, errExpired):
+		return j.expire(ctx)
+	}
+	typ := queue.ErrorType(err)
+	if class, _ := queue.ClassOf(typ); class == queue.Held {
+		typ = queue.TypeInterrupted // it was held until the worker left
+	}
+	switch queue.Decide(typ, j.attempt, j.cfg.MaxAttempts, j.d.LeaseLost()) {
+	case queue.Retry:
+		return j.retry(ctx, err)
+	case queue.HandBack:
+		return j.handBack(ctx, typ, err)
+	case queue.DeadLetter:
+		return j.deadLetter(ctx, typ, err)
+	default: // Drop
+		j.log.WarnContext(ctx, "the lease may be lost: saying nothing, the job may be another worker's", slog.Any("error", err))
+		j.d.Release()
+		return otel.OutcomeRequeued
+	}
+}
+
+func (j *job) ack(ctx context.Context, outcome string) string {
+	ctx, cancel := outlive(ctx)
+	defer cancel()
+	if err := j.d.Ack(ctx); err != nil {
+		// The record is written: whoever gets the message again finds it and acknowledges.
+		j.log.WarnContext(ctx, "the acknowledgement did not get through", slog.Any("error", err))
+	}
+	return outcome
+}
+
+// retry counts the attempt and gives the job back for later.
+func (j *job) retry(ctx context.Context, err error) string {
+	delay := queue.RetryDelay(j.attempt)
+	attrs := []any{slog.Any("error", err), slog.Int("attempt", j.attempt), slog.Duration("delay", delay)}
+	var typed *infer.Error
+	if errors.As(err, &typed) && typed.Stack != nil {
+		attrs = append(attrs, slog.String("stack", string(typed.Stack)))
+	}
+	j.log.WarnContext(ctx, "the job failed: it is tried again", attrs...)
+	ctx, cancel := outlive(ctx)
+	defer cancel()
+	j.say(ctx, "writing the attempt", j.queue.Failed(ctx, j.d, queue.ResultError{Type: queue.ErrorType(err), Message: err.Error()}))
+	j.say(ctx, "handing the job back", j.d.Nak(ctx, delay))
+	return otel.OutcomeRetry
+}
+
+// handBack gives the job to the next worker without counting the attempt.
+func (j *job) handBack(ctx context.Context, typ string, err error) string {
+	if typ == queue.TypeVersion {
+		j.log.WarnContext(ctx, "handing the job back for a newer worker", slog.Any("error", err))
+		j.telemetry.Metrics.UnknownVersion(ctx)
+	} else {
+		j.log.InfoContext(ctx, "handing the job back", slog.Any("error", err))
+	}
+	ctx, cancel := outlive(ctx)
+	defer cancel()
+	j.say(ctx, "writing the hand-back", j.queue.HandedBack(ctx, j.d))
+	j.say(ctx, "handing the job back", j.d.Nak(ctx, queue.HandBackDelay(typ)))
+	return otel.OutcomeRequeued
+}
+
+// deadLetter keeps the job with the reason, records the failure, and takes the message out of the queue, in this order.
+func (j *job) deadLetter(ctx context.Context, typ string, err error) string {
+	j.log.ErrorContext(ctx, "the job failed for good: it is a dead letter now", slog.String("error.type", typ), slog.Any("error", err), slog.Int("attempt", j.attempt))
+	failure := queue.ResultError{Type: typ, Message: err.Error()}
+	err = j.hold(ctx, "publishing the dead letter", func(ctx context.Context) error {
+		return j.queue.DeadLetter(ctx, j.d, queue.Failure{Type: typ, Message: failure.Message, TraceID: j.span.SpanContext().TraceID().String(), Attempts: j.attempt})
+	})
+	if err == nil && j.d.HasID {
+		r := j.result(queue.Failed)
+		r.Error = &failure
+		err = j.record(ctx, r)
+	}
+	if err != nil { // only the end of ctx: the message stays, and the next attempt ends here too
+		j.log.WarnContext(ctx, "leaving before the dead letter was written: the job is delivered again", slog.Any("error", err))
+		return j.handBack(ctx, queue.TypeInterrupted, err)
+	}
+	j.telemetry.Metrics.DeadLetter(ctx, j.d.Job.Model, typ)
+	ctx, cancel := outlive(ctx)
+	defer cancel()
+	j.say(ctx, "terminating the message", j.d.Term(ctx, typ+": "+failure.Message))
+	if typ == queue.TypeInvalidJob {
+		return otel.OutcomeInvalid
+	}
+	return otel.OutcomeDeadLetter
+}
+
+// expire records that the job's deadline had passed.
+func (j *job) expire(ctx context.Context) string {
+	j.log.InfoContext(ctx, "the job's deadline has passed: it is not drawn", slog.Time("deadline", *j.d.Job.Deadline))
+	if j.d.LeaseLost() {
+		j.d.Release()
+		return otel.OutcomeRequeued
+	}
+	r := j.result(queue.Expired)
+	if err := j.record(ctx, r); err != nil {
+		return j.handBack(ctx, queue.TypeInterrupted, err)
+	}
+	return j.ack(ctx, otel.OutcomeExpired)
+}
+
+// say logs a word that did not reach the broker: the lease then runs out and the job is delivered again, which every attempt allows for.
+func (j *job) say(ctx context.Context, doing string, err error) {
+	if err != nil {
+		j.log.WarnContext(ctx, "not told to the broker: the job is delivered again when its lease runs out", slog.String("doing", doing), slog.Any("error", err))
+	}
+}
+
+// outlive gives the last words of a job a moment of their own when its context has ended.
+func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Err() == nil {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), handBackTime)
+}

@@ -1,0 +1,108 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/stipple-ai/stipple/internal/infer"
+	"github.com/stipple-ai/stipple/internal/infer/ort"
+	"github.com/stipple-ai/stipple/internal/otel"
+	"github.com/stipple-ai/stipple/internal/queue"
+)
+
+// model is a pipeline, loaded and warm, with the engine that draws with it.
+type model struct {
+	name     string
+	pipeline *ort.Pipeline
+	engine   *infer.Engine
+	digest   string
+	defaults ort.Defaults
+}
+
+// loadModels loads and warms every model. What it loaded before an error is closed again.
+func loadModels(ctx context.Context, c Config, rt *ort.Runtime, lanes *infer.Lanes, t *otel.Telemetry) (models []*model, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeModels(models))
+			models = nil
+		}
+	}()
+	for _, path := range c.Models {
+		m, err := loadModel(ctx, c, rt, lanes, t, path)
+		if err != nil {
+			return models, fmt.Errorf("model %s: %w", path.Name, err)
+		}
+		models = append(models, m)
+	}
+	return models, nil
+}
+
+func loadModel(ctx context.Context, c Config, rt *ort.Runtime, lanes *infer.Lanes, t *otel.Telemetry, path ModelPath) (*model, error) {
+	begin := time.Now()
+	loadCtx, span := t.Tracer().Start(ctx, otel.SpanLoadModel, trace.WithAttributes(otel.ModelName.String(path.Name)))
+	p, err := rt.Load(loadCtx, path.Dir)
+	if err != nil {
+		otel.Fail(span, err, queue.TypeModelError)
+	}
+	span.End()
+	if err != nil {
+		return nil, err
+	}
+	t.Metrics.ModelLoaded(ctx, path.Name, time.Since(begin))
+	m := &model{name: path.Name, pipeline: p, digest: p.Digest(), defaults: p.Defaults()}
+	m.engine, err = infer.New(p, lanes, infer.Config{
+		MaxRows: c.MaxRows, RowShapes: c.RowShapes, Limits: infer.Limits{MaxPixels: c.MaxPixels}, Logger: c.Logger,
+		OnCall: func(rows, _ int, d time.Duration) { t.Metrics.Call(ctx, path.Name, rows, d) },
+	})
+	if err == nil {
+		err = m.warm(ctx, t)
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return m, nil
+}
+
+// warm draws nothing: it runs every part once, in a span of its own that is never part of a job's trace.
+func (m *model) warm(ctx context.Context, t *otel.Telemetry) error {
+	begin := time.Now()
+	ctx, span := t.Tracer().Start(ctx, otel.SpanWarmup, trace.WithAttributes(otel.ModelName.String(m.name)))
+	defer span.End()
+	if err := m.engine.Warm(ctx); err != nil {
+		otel.Fail(span, err, queue.TypeModelError)
+		return fmt.Errorf("warming up: %w", err)
+	}
+	t.Metrics.WarmedUp(ctx, m.name, time.Since(begin))
+	return nil
+}
+
+func closeModels(models []*model) error {
+	var errs []error
+	for _, m := range models {
+		errs = append(errs, m.pipeline.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// entry is the model's line in the queue's registry, by which enqueue knows names, defaults and limits.
+func (m *model) entry(c Config) queue.Model {
+	info := m.engine.Info()
+	side := info.Width * info.Height * 4
+	if c.MaxPixels > 0 {
+		side = c.MaxPixels
+	}
+	side = side / info.ScaleFactor * info.ScaleFactor
+	d := queue.ModelDefaults{NumInferenceSteps: defaultSteps, GuidanceScale: defaultGuidance, Width: info.Width, Height: info.Height, Scheduler: info.Schedule.Class()}
+	if m.defaults.Steps > 0 {
+		d.NumInferenceSteps = m.defaults.Steps
+	}
+	if m.defaults.Guidance != nil {
+		d.GuidanceScale = *m.defaults.Guidance
+	}
+	return queue.Model{Name: m.name, Digest: m.digest, Defaults: d,
+		Limits: queue.ModelLimits{SizeMultiple: info.ScaleFactor, MaxWidth: min(side, queue.MaxSize), MaxHeight: min(side, queue.MaxSize)}}
+}

@@ -1,0 +1,191 @@
+// Package worker is the job loop: it fetches as many jobs as it has free slots, draws each, stores the picture, records the result, and settles the
+// message, in this order. It is the one package besides commands that sees the others.
+//
+// Who owns what: Run starts and ends everything. One goroutine a job (handle) owns the job from fetch to settlement; the fetch loop, the status ticker
+// and an engine's Run are one goroutine each. Two contexts: intake ends with the signal and stops the fetching; work ends a drain period later and
+// stops the jobs.
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/stipple-ai/stipple/internal/infer/ort"
+	"github.com/stipple-ai/stipple/internal/otel"
+	"github.com/stipple-ai/stipple/internal/queue"
+	"github.com/stipple-ai/stipple/internal/upload"
+)
+
+// Worker is a running worker's parts.
+type Worker struct {
+	cfg       Config
+	log       *slog.Logger
+	telemetry *otel.Telemetry
+	runtime   *ort.Runtime
+	models    map[string]*model
+	queue     *queue.Client
+	store     *store
+	slots     *slots
+	gate      gate
+
+	mu    sync.Mutex
+	jobs  map[*job]struct{} // held now
+	state string            // a queue.Worker… constant
+
+	handling sync.WaitGroup // jobs
+}
+
+// store is the bucket, with the prefix of its keys.
+type store struct {
+	*upload.Store
+	keyPrefix string
+}
+
+func (s *store) prefix() string { return s.keyPrefix }
+
+// fetchLoop takes free slots and fetches exactly as many jobs, until intake ends. It gives every slot back that it could not fill.
+func (w *Worker) fetchLoop(intake, work context.Context, source *queue.Source) error {
+	for {
+		if err := w.gate.wait(intake); err != nil {
+			return nil
+		}
+		n, err := w.slots.take(intake) // the only taker: gives come from handle, which ends
+		if err != nil {
+			return nil
+		}
+		deliveries, err := source.Fetch(intake, n)
+		w.slots.give(n - len(deliveries))
+		for _, d := range deliveries {
+			w.handling.Go(func() {
+				defer w.slots.give(1)
+				w.handle(work, d)
+			})
+		}
+		if err == nil && len(deliveries) == 0 {
+			err = source.Wait(intake)
+		}
+		if err != nil {
+			if intake.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("fetching jobs: %w", err)
+		}
+	}
+}
+
+// handle sees one delivery through, whatever happens.
+func (w *Worker) handle(work context.Context, d *queue.Delivery) {
+	ctx, cancel := context.WithCancelCause(work)
+	defer cancel(nil)
+	var body map[string]string
+	if tc := d.Job.TraceContext; tc != nil {
+		body = map[string]string{"traceparent": tc.Traceparent, "tracestate": tc.Tracestate}
+	}
+	ctx = w.telemetry.Propagator.Extract(ctx, d.Header, body)
+	ctx, span := w.telemetry.Propagator.StartConsumer(ctx, w.telemetry.Tracer(), otel.SpanTextToImage, trace.WithTimestamp(d.Received), trace.WithAttributes(
+		otel.MessagingSystem.String(otel.SystemNATS), otel.MessagingOperationName.String(otel.OperationProcess), otel.MessagingOperationType.String(otel.OperationProcess),
+		otel.MessagingDestination.String(d.Subject), otel.MessagingConsumerGroup.String(d.Consumer), otel.MessagingMessageID.String(d.ID.MsgID()),
+		otel.MessagingConversationID.String(d.ID.String()), otel.NATSStream.String(w.queue.Names().JobsStream()), otel.NATSSequence.Int64(int64(d.StreamSeq)),
+		otel.NATSDeliveryCount.Int(d.NumDelivered), otel.JobID.String(d.ID.String()), otel.JobQueueTime.Float64(max(0, d.Received.Sub(d.Published).Seconds()))))
+	defer span.End()
+	j := &job{Worker: w, d: d, span: span, cancel: cancel, phases: startPhases(d.Received), attempt: 1,
+		log: w.log.With(slog.String("job", d.String()), slog.Int("delivery", d.NumDelivered))}
+	w.metricsOf(ctx, j, 1)
+	w.add(j)
+	defer w.remove(j)
+	defer j.watchTimeout()()
+
+	err := j.guard(ctx)
+	outcome := j.settle(ctx, err)
+	span.SetAttributes(otel.JobOutcome.String(outcome))
+	failed := ""
+	if err != nil && outcome != otel.OutcomeDuplicate && outcome != otel.OutcomeExpired && outcome != otel.OutcomeRequeued {
+		failed = queue.ErrorType(err)
+		otel.Fail(span, err, failed)
+	}
+	w.finished(ctx, j, outcome, failed)
+}
+
+// guard contains a panic in the job's own goroutine.
+func (j *job) guard(ctx context.Context) (err error) {
+	defer otel.Recover(j.span, &err)
+	return j.cause(ctx, j.draw(ctx))
+}
+
+// watchTimeout ends the job when it is past JOB_TIMEOUT; the returned function ends the watching.
+func (j *job) watchTimeout() (stop func()) {
+	done := make(chan struct{})
+	go func() { // ends with the job
+		select {
+		case <-j.d.TimedOut():
+			j.cancel(errTimeout)
+		case <-done:
+		}
+	}()
+	return func() { close(done) }
+}
+
+func (w *Worker) metricsOf(ctx context.Context, j *job, delta int) {
+	w.telemetry.Metrics.InFlight(ctx, delta)
+	if delta > 0 {
+		w.telemetry.Metrics.Delivered(ctx, w.queue.Names().JobsStream(), j.d.Consumer, uint64(j.d.NumDelivered))
+		w.telemetry.Metrics.QueueTime(ctx, j.d.Model, j.d.Received.Sub(j.d.Published))
+	}
+}
+
+// finished logs and counts what became of the job.
+func (w *Worker) finished(ctx context.Context, j *job, outcome, failed string) {
+	took := time.Since(j.d.Received)
+	w.metricsOf(ctx, j, -1)
+	w.telemetry.Metrics.JobDone(ctx, otel.JobStats{Model: j.d.Model, Outcome: outcome, ErrorType: failed, Stream: w.queue.Names().JobsStream(), Consumer: j.d.Consumer, Duration: took})
+	j.log.InfoContext(ctx, "job", slog.String("outcome", outcome), slog.Duration("took", took.Round(time.Millisecond)))
+}
+
+func (w *Worker) add(j *job) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.jobs[j] = struct{}{}
+	if w.state == queue.WorkerDraining { // fetched while the signal came: it has not started
+		j.cancel(errLeaving)
+	}
+}
+
+func (w *Worker) remove(j *job) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.jobs, j)
+}
+
+// held returns the jobs held now.
+func (w *Worker) held() []*job {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	jobs := make([]*job, 0, len(w.jobs))
+	for j := range w.jobs {
+		jobs = append(jobs, j)
+	}
+	return jobs
+}
+
+// reasons says why the worker is not ready; none means ready.
+func (w *Worker) reasons() []string {
+	w.mu.Lock()
+	state, client := w.state, w.queue
+	w.mu.Unlock()
+	var reasons []string
+	if state != queue.WorkerReady {
+		reasons = append(reasons, state)
+	}
+	if client != nil && !client.Connected() {
+		reasons = append(reasons, "the broker is away")
+	}
+	if why := w.gate.reason(); why != nil {
+		reasons = append(reasons, why.Error())
+	}
+	return reasons
+}

@@ -1,0 +1,320 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/stipple-ai/stipple/internal/queue"
+	"github.com/stipple-ai/stipple/internal/upload"
+)
+
+// TestDrawsABatch: each job once, its result whole, its timings adding up.
+func TestDrawsABatch(t *testing.T) {
+	r := startWorker(t, nil)
+	const n = 6
+	for i := range int64(n) {
+		r.publish(quick("b", i))
+	}
+	for i := range int64(n) {
+		res := r.result("b", i)
+		r.checkImage(res)
+		tm := res.Timings
+		sum := tm.Wait + tm.TextEncode + tm.Denoise + tm.Decode + tm.ImageEncode + tm.Upload
+		if diff := math.Abs(float64(tm.Total - sum)); diff > 0.02*float64(tm.Total) {
+			t.Errorf("job %d: the parts of %+v sum to %v", i, tm, sum)
+		}
+		if res.Attempt != 1 || res.RowsMean != 1 || len(res.TraceID) != 32 || res.Worker != prefix(t) {
+			t.Errorf("job %d: %+v", i, res)
+		}
+	}
+}
+
+// TestARecordedJobIsOnlyAcknowledged: a job that is published again after its record is there costs nothing.
+func TestARecordedJobIsOnlyAcknowledged(t *testing.T) {
+	r := connect(t)
+	job := quick("b", 0)
+	if _, err := r.client.Record(context.Background(), queue.Result{BatchID: "b", Status: queue.Cancelled}); err != nil {
+		t.Fatal(err)
+	}
+	w := startWorker(t, nil)
+	w.publish(job, quick("b", 1))
+	w.result("b", 1)
+	if res := w.result("b", 0); res.Status != queue.Cancelled {
+		t.Errorf("the record was replaced: %+v", res)
+	}
+	if err := w.stop(); err != nil {
+		t.Error(err)
+	}
+	if log := w.log.String(); !strings.Contains(log, "recorded before") {
+		t.Errorf("the job was not recognised:\n%s", log)
+	}
+}
+
+// TestAStoredImageIsRecorded: a redelivered job whose image is in the store is recorded from its metadata; the model does not run again.
+func TestAStoredImageIsRecorded(t *testing.T) {
+	r := connect(t)
+	job := quick("b", 0)
+	spec, err := job.Spec16()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := upload.Metadata{Spec16: spec, SHA256: strings.Repeat("a", 64), PixelsSHA256: strings.Repeat("b", 64), Model: "sd15", ModelDigest: strings.Repeat("c", 64),
+		Seed: 7, TraceID: strings.Repeat("d", 32), Width: 64, Height: 64, Attempt: 1, RowsMean: 1}
+	key := upload.Key(prefix(t)+"/", "b", 0, spec, "png")
+	if _, err := r.store.Put(context.Background(), key, upload.Object{Body: []byte("the first attempt's image"), ContentType: "image/png", Metadata: m}); err != nil {
+		t.Fatal(err)
+	}
+	r.publish(job)
+	r.loseFirstDelivery()
+	w := startWorker(t, nil)
+	res := w.result("b", 0)
+	if res.TraceID != m.TraceID || res.Image.SHA256 != m.SHA256 || uint64(*res.Seed) != 7 || res.Image.Size != 25 || res.Attempt != 2 {
+		t.Errorf("got %+v, %+v; want the stored image's", res, res.Image)
+	}
+}
+
+// loseFirstDelivery fetches the only job and lets its lease run out.
+func (r *running) loseFirstDelivery() {
+	r.t.Helper()
+	src, err := r.client.NewSource(queue.SourceConfig{Layout: queue.Layout{Models: []string{"sd15"}}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for {
+		got, err := src.Fetch(context.Background(), 1)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if len(got) == 1 {
+			got[0].Release()
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// TestAForeignObjectIsAConflict: the worker neither takes nor overwrites an object of another origin under the job's key.
+func TestAForeignObjectIsAConflict(t *testing.T) {
+	r := connect(t)
+	job := quick("b", 0)
+	spec, err := job.Spec16()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := upload.Key(prefix(t)+"/", "b", 0, spec, "png")
+	if _, err := r.store.Put(context.Background(), key, upload.Object{Body: []byte("somebody's")}); err != nil {
+		t.Fatal(err)
+	}
+	w := startWorker(t, nil)
+	w.publish(job)
+	res := w.result("b", 0)
+	if res.Status != queue.Failed || res.Error.Type != queue.TypeObjectConflict || !strings.Contains(res.Error.Message, key) {
+		t.Errorf("got %+v, %+v", res, res.Error)
+	}
+	if o, err := w.store.Get(context.Background(), key); err != nil || string(o.Body) != "somebody's" {
+		t.Errorf("the object is now %q, %v", o.Body, err)
+	}
+}
+
+func TestInvalidJobsFailAlone(t *testing.T) {
+	r := startWorker(t, nil)
+	bad := map[int64]func(*queue.Job){
+		0: func(j *queue.Job) { j.Width = ptr(60) },
+		1: func(j *queue.Job) { j.Scheduler = ptr("eular") },
+		2: func(j *queue.Job) { j.Height = ptr(8192) },
+	}
+	want := map[int64]string{0: "width is 60", 1: "eular", 2: "width × height"}
+	for i := range int64(5) {
+		j := quick("b", i)
+		if spoil := bad[i]; spoil != nil {
+			spoil(&j)
+		}
+		r.publish(j)
+	}
+	for i := range int64(5) {
+		res := r.result("b", i)
+		if bad[i] == nil {
+			r.checkImage(res)
+			continue
+		}
+		if res.Status != queue.Failed || res.Error == nil || res.Error.Type != queue.TypeInvalidJob || !strings.Contains(res.Error.Message, want[i]) {
+			t.Errorf("job %d: got %+v, %+v; want invalid_job with %q", i, res, res.Error, want[i])
+		}
+	}
+}
+
+func TestDeadlineAndDefaults(t *testing.T) {
+	r := startWorker(t, nil)
+	late := quick("b", 0)
+	late.Deadline = ptr(time.Now().Add(-time.Minute))
+	inTime := quick("b", 1)
+	inTime.Deadline = ptr(time.Now().Add(time.Hour))
+	inTime.Width, inTime.Height = nil, nil
+	r.publish(late, inTime)
+	if res := r.result("b", 0); res.Status != queue.Expired || res.Error != nil || res.Image != nil {
+		t.Errorf("got %+v, want expired", res)
+	}
+	res := r.result("b", 1)
+	r.checkImage(res)
+	if res.Image.Width != 128 || res.Image.Height != 128 {
+		t.Errorf("got %d × %d, want the model's own 128 × 128", res.Image.Width, res.Image.Height)
+	}
+	if want := inTime.SeedOrDefault(); uint64(*res.Seed) != want {
+		t.Errorf("got seed %d, want %d", *res.Seed, want)
+	}
+}
+
+// TestStorageAway: jobs wait with their pictures, none fails, and none is drawn twice.
+func TestStorageAway(t *testing.T) {
+	r := startWorker(t, nil)
+	r.publish(quick("b", 0))
+	r.result("b", 0)
+	shared.store.Suspend()
+	resume := func() {
+		if err := shared.store.Resume(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := int64(1); i < 8; i++ {
+		r.publish(quick("b", i))
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for !strings.Contains(r.log.String(), "nothing more is fetched meanwhile") {
+		if time.Now().After(deadline) {
+			resume()
+			t.Fatalf("the worker did not notice:\n%s", r.log)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	resume()
+	for i := int64(1); i < 8; i++ {
+		res := r.result("b", i)
+		r.checkImage(res)
+		if res.Attempt != 1 {
+			t.Errorf("job %d took %d attempts: it was drawn again", i, res.Attempt)
+		}
+	}
+}
+
+// TestLeaving: what has not begun goes back at once and uncounted, what has begun is finished, and the next worker does the rest.
+func TestLeaving(t *testing.T) {
+	r := startWorker(t, func(c *Config) { c.Lanes, c.Slots = 1, 4 })
+	for i := range int64(4) {
+		j := quick("b", i)
+		j.NumInferenceSteps = ptr(60)
+		r.publish(j)
+	}
+	r.awaitProgress("b")
+	begin := time.Now()
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begin); took > 7*time.Second {
+		t.Errorf("leaving took %v", took)
+	}
+	next := startWorker(t, nil)
+	for i := range int64(4) {
+		res := next.result("b", i)
+		next.checkImage(res)
+		if res.Attempt != 1 {
+			t.Errorf("job %d: %d attempts were counted, want 1", i, res.Attempt)
+		}
+	}
+}
+
+// awaitProgress waits until a job of the batch is told to be under way.
+func (r *running) awaitProgress(batch string) {
+	r.t.Helper()
+	nc, err := nats.Connect(shared.broker.URL())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer nc.Close()
+	sub, err := nc.SubscribeSync(r.client.Names().ProgressFilter(batch))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := sub.NextMsg(30 * time.Second); err != nil {
+		r.t.Fatalf("no progress of batch %s: %v\n%s", batch, err, r.log)
+	}
+}
+
+// TestANewerJobIsHandedBack: it is neither invalid nor lost.
+func TestANewerJobIsHandedBack(t *testing.T) {
+	r := startWorker(t, nil)
+	newer := []byte(`{"version": 2, "hologram": true}`)
+	r.publishRaw(r.client.Names().JobSubject(queue.Normal, "sd15", "b"), "b/0", newer)
+	r.publish(quick("b", 1))
+	r.result("b", 1)
+	deadline := time.Now().Add(10 * time.Second)
+	for !strings.Contains(r.log.String(), "for a newer worker") {
+		if time.Now().After(deadline) {
+			t.Fatalf("not handed back:\n%s", r.log)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if _, found, err := r.client.Lookup(context.Background(), "b", 0); found || err != nil {
+		t.Errorf("a job of a newer version has a result: %v, %v", found, err)
+	}
+}
+
+// publishRaw publishes a body that no Job can hold.
+func (r *running) publishRaw(subject, msgID string, body []byte) {
+	r.t.Helper()
+	nc, err := nats.Connect(shared.broker.URL())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.RequestMsg(&nats.Msg{Subject: subject, Header: nats.Header{"Nats-Msg-Id": {msgID}}, Data: body}, 5*time.Second); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// TestConfigErrors: what cannot work is said before anything connects.
+func TestConfigErrors(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"no folder", func(c *Config) { c.Models[0].Dir = "/nonexistent" }, "/nonexistent is not there"},
+		{"no library", func(c *Config) { c.Runtime.Library = "/nonexistent.so" }, "make ort"},
+		{"no bucket", func(c *Config) { c.Store.Bucket = "" }, "S3_BUCKET"},
+		{"no rows", func(c *Config) { c.MaxRows = -1 }, "MAX_ROWS"},
+		{"taken address", func(c *Config) { c.HTTPAddr = strings.TrimPrefix(shared.store.Endpoint(), "http://") }, "HTTP_ADDR"},
+		{"bad broker", func(c *Config) { c.Queue.URL = "http://x" }, "NATS_URL"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := startWorker(t, c.change)
+			err := r.wait()
+			var config *ConfigError
+			if !errors.As(err, &config) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want a ConfigError with %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestModelConflict: another model under a name that the queue knows is refused, unless it is to be replaced.
+func TestModelConflict(t *testing.T) {
+	r := connect(t)
+	if err := r.client.RegisterModel(context.Background(), queue.Model{Name: "sd15", Digest: "another"}, false); err != nil {
+		t.Fatal(err)
+	}
+	w := startWorker(t, nil)
+	err := w.wait()
+	var config *ConfigError
+	if !errors.As(err, &config) || !strings.Contains(err.Error(), "MODEL_REPLACE") {
+		t.Errorf("got %v", err)
+	}
+	again := startWorker(t, func(c *Config) { c.ModelReplace = true })
+	again.publish(quick("b", 0))
+	again.result("b", 0)
+}

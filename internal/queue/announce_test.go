@@ -12,6 +12,7 @@ import (
 )
 
 func TestProgress(t *testing.T) {
+	t.Parallel()
 	s := startBroker(t, natsd.Options{})
 	c := connect(t, s, Config{Prefix: "acme"})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -55,6 +56,7 @@ func TestProgress(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
+	t.Parallel()
 	s := startBroker(t, natsd.Options{})
 	var log logbook
 	c := connect(t, s, Config{Logger: log.logger()})
@@ -82,6 +84,7 @@ func TestStatus(t *testing.T) {
 }
 
 func TestAnnouncingNeverWaits(t *testing.T) {
+	t.Parallel()
 	s := startBroker(t, natsd.Options{})
 	c := connect(t, s, Config{})
 	s.Suspend()

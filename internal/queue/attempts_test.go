@@ -78,6 +78,7 @@ func (t attemptsTest) record() *attempts {
 }
 
 func TestAFirstDeliveryWritesNothing(t *testing.T) {
+	t.Parallel()
 	a := newAttemptsTest(t)
 	a.wantBegin(a.delivered(1, 0), 1)
 	if r := a.record(); r != nil {
@@ -86,6 +87,7 @@ func TestAFirstDeliveryWritesNothing(t *testing.T) {
 }
 
 func TestFailuresCount(t *testing.T) {
+	t.Parallel()
 	a := newAttemptsTest(t)
 	for n := 1; n <= 4; n++ {
 		d := a.delivered(n, 0)
@@ -106,6 +108,7 @@ func TestFailuresCount(t *testing.T) {
 
 // A job that kills its worker says nothing; each later start is counted before it is made.
 func TestCrashesCount(t *testing.T) {
+	t.Parallel()
 	a := newAttemptsTest(t)
 	for n := 1; n <= 6; n++ {
 		a.wantBegin(a.delivered(n, 0), n)
@@ -113,6 +116,7 @@ func TestCrashesCount(t *testing.T) {
 }
 
 func TestHandBacksDoNotCount(t *testing.T) {
+	t.Parallel()
 	a := newAttemptsTest(t)
 	for n := 1; n <= 4; n++ {
 		d := a.delivered(n, 0)
@@ -134,6 +138,7 @@ func TestHandBacksDoNotCount(t *testing.T) {
 }
 
 func TestHandingBackWhatWasNotBegun(t *testing.T) {
+	t.Parallel()
 	a := newAttemptsTest(t)
 	a.handedBack(a.delivered(1, 0))
 	a.wantBegin(a.delivered(2, 0), 1)
@@ -147,6 +152,7 @@ func TestHandingBackWhatWasNotBegun(t *testing.T) {
 }
 
 func TestABrokerThatForgetsItsCount(t *testing.T) {
+	t.Parallel()
 	a := newAttemptsTest(t)
 	a.wantBegin(a.delivered(1, 0), 1)
 	a.wantBegin(a.delivered(2, 0), 2)
@@ -156,6 +162,7 @@ func TestABrokerThatForgetsItsCount(t *testing.T) {
 }
 
 func TestARetryByHandStartsAnew(t *testing.T) {
+	t.Parallel()
 	a := newAttemptsTest(t)
 	for n := 1; n <= 5; n++ {
 		a.wantBegin(a.delivered(n, 0), n)
@@ -169,6 +176,7 @@ func TestARetryByHandStartsAnew(t *testing.T) {
 }
 
 func TestWritesAreNotCountedTwice(t *testing.T) {
+	t.Parallel()
 	a := newAttemptsTest(t)
 	d := a.delivered(3, 0)
 	for range 3 { // as when answers are lost
@@ -181,6 +189,7 @@ func TestWritesAreNotCountedTwice(t *testing.T) {
 }
 
 func TestALostLeaseWritesNothing(t *testing.T) {
+	t.Parallel()
 	a := newAttemptsTest(t)
 	d := a.delivered(1, 0)
 	a.wantBegin(d, 1)
@@ -194,6 +203,7 @@ func TestALostLeaseWritesNothing(t *testing.T) {
 }
 
 func TestStartsAtOnceAllCount(t *testing.T) {
+	t.Parallel()
 	a := newAttemptsTest(t)
 	const n = 8
 	got := make([]int, n)
@@ -219,6 +229,7 @@ func TestStartsAtOnceAllCount(t *testing.T) {
 }
 
 func TestADamagedRecordHoldsNoJob(t *testing.T) {
+	t.Parallel()
 	a := newAttemptsTest(t)
 	kv, err := a.c.bucket(t.Context(), "attempts")
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestBatches(t *testing.T) {
+	t.Parallel()
 	c := connect(t, startBroker(t, natsd.Options{}), Config{})
 	setup(t, c, Layout{})
 	ctx := t.Context()
@@ -80,6 +81,7 @@ func TestBatches(t *testing.T) {
 
 // A write whose answer is lost is done again by try; the second must not take the first for another command's.
 func TestSwapKnowsItsOwnWrite(t *testing.T) {
+	t.Parallel()
 	c := connect(t, startBroker(t, natsd.Options{}), Config{})
 	setup(t, c, Layout{})
 	kv, err := c.bucket(t.Context(), "batches")
@@ -107,6 +109,7 @@ func TestSwapKnowsItsOwnWrite(t *testing.T) {
 }
 
 func TestCancelled(t *testing.T) {
+	t.Parallel()
 	c := connect(t, startBroker(t, natsd.Options{}), Config{})
 	setup(t, c, Layout{})
 	cancelled := func(batch string, index int64) bool {

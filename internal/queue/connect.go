@@ -70,7 +70,7 @@ func Connect(ctx context.Context, cfg Config) (*Client, error) {
 		c.log = slog.New(slog.DiscardHandler)
 	}
 	servers := redacted(opts.Servers)
-	connected := c.handle(&opts, servers)
+	connected := c.setHandlers(&opts, servers)
 	if c.nc, err = opts.Connect(); err != nil {
 		return nil, fmt.Errorf("connecting to the broker at %s: %w", servers, err)
 	}
@@ -86,9 +86,9 @@ func Connect(ctx context.Context, cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// handle sets the connection's handlers, which one goroutine of the connection calls one after the other. The
+// setHandlers sets the connection's handlers, which one goroutine of the connection calls one after the other. The
 // channel is closed at the first connect.
-func (c *Client) handle(o *nats.Options, servers string) (connected <-chan struct{}) {
+func (c *Client) setHandlers(o *nats.Options, servers string) (connected <-chan struct{}) {
 	first := make(chan struct{})
 	away := outage{log: c.log, servers: servers}
 	o.ConnectedCB = func(*nats.Conn) { away.end(); close(first) }

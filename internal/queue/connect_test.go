@@ -99,6 +99,7 @@ func oldServer(t *testing.T, version string) string {
 }
 
 func TestConnectRefusesAnOldServer(t *testing.T) {
+	t.Parallel()
 	for version, old := range map[string]bool{
 		"2.11.9": true, "1.4.1": true, "2.9.25": true, "seven": true, "2": true,
 		"2.12.0": false, "2.12.0-RC.1": false, "2.15.2": false, "3.0.0": false,
@@ -119,6 +120,7 @@ func TestConnectRefusesAnOldServer(t *testing.T) {
 }
 
 func TestConnectWaitsForTheBroker(t *testing.T) {
+	t.Parallel()
 	s := startBroker(t, natsd.Options{})
 	s.Suspend()
 	var log logbook
@@ -157,6 +159,7 @@ func TestConnectWaitsForTheBroker(t *testing.T) {
 }
 
 func TestConnectWaitsNoLongerThanItsContext(t *testing.T) {
+	t.Parallel()
 	s := startBroker(t, natsd.Options{})
 	s.Suspend()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -168,6 +171,7 @@ func TestConnectWaitsNoLongerThanItsContext(t *testing.T) {
 }
 
 func TestConnectDenied(t *testing.T) {
+	t.Parallel()
 	s := startBroker(t, natsd.Options{Configure: func(o *server.Options) {
 		o.Users = []*server.User{{Username: "worker", Password: "secret"}}
 	}})
@@ -190,6 +194,7 @@ func TestConnectDenied(t *testing.T) {
 }
 
 func TestConnectWithAnNKey(t *testing.T) {
+	t.Parallel()
 	kp, err := nkeys.CreateUser()
 	if err != nil {
 		t.Fatal(err)
@@ -213,6 +218,7 @@ func TestConnectWithAnNKey(t *testing.T) {
 }
 
 func TestClientSurvivesARestartOfTheBroker(t *testing.T) {
+	t.Parallel()
 	s := startBroker(t, natsd.Options{})
 	var log logbook
 	c := connect(t, s, Config{Logger: log.logger(), InboxPrefix: "_INBOX_me", Name: "me"})
@@ -232,6 +238,7 @@ func TestClientSurvivesARestartOfTheBroker(t *testing.T) {
 }
 
 func TestRefusalsAreLogged(t *testing.T) {
+	t.Parallel()
 	s := startBroker(t, natsd.Options{Configure: func(o *server.Options) {
 		o.Users = []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{
 			Publish: &server.SubjectPermission{Deny: []string{"results.>"}},
@@ -250,6 +257,7 @@ func TestRefusalsAreLogged(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
+	t.Parallel()
 	s := startBroker(t, natsd.Options{})
 	c := connect(t, s, Config{})
 	for range 2 {

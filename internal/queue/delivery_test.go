@@ -56,9 +56,11 @@ func wantNothing(t *testing.T, s *Source) {
 	}
 }
 
-var oneSecond = Layout{Models: []string{"m"}, AckWait: time.Second}
+// shortLease is a layout whose leases run out while a test waits. A busy machine may stop a test for a second.
+var shortLease = Layout{Models: []string{"m"}, AckWait: 2 * time.Second}
 
 func TestDelivery(t *testing.T) {
+	t.Parallel()
 	_, c := newQueue(t, Layout{Models: []string{"sd-1.5"}, AckWait: 7 * time.Second})
 	before := time.Now()
 	job := Job{BatchID: "b", Index: 7, Retry: 1, Model: "sd-1.5", Width: new(64)}
@@ -79,11 +81,12 @@ func TestDelivery(t *testing.T) {
 }
 
 func TestHeartbeatsKeepTheLease(t *testing.T) {
-	_, c := newQueue(t, oneSecond)
+	t.Parallel()
+	_, c := newQueue(t, shortLease)
 	publish(t, c, Normal, plainJob(0))
-	source := newSource(t, c, SourceConfig{Layout: oneSecond})
+	source := newSource(t, c, SourceConfig{Layout: shortLease})
 	d := fetchOne(t, source)
-	for end := time.Now().Add(2500 * time.Millisecond); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(5 * shortLease.AckWait / 2); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		wantNothing(t, source)
 	}
 	if d.LeaseLost() {
@@ -98,6 +101,7 @@ func TestHeartbeatsKeepTheLease(t *testing.T) {
 }
 
 func TestSettling(t *testing.T) {
+	t.Parallel()
 	_, c := newQueue(t, Layout{Models: []string{"m"}})
 	source := newSource(t, c, SourceConfig{Layout: Layout{Models: []string{"m"}}})
 	publish(t, c, Normal, plainJob(0))
@@ -136,13 +140,14 @@ func TestSettling(t *testing.T) {
 }
 
 func TestReleaseLeavesTheRestToTheLease(t *testing.T) {
-	_, c := newQueue(t, oneSecond)
+	t.Parallel()
+	_, c := newQueue(t, shortLease)
 	publish(t, c, Normal, plainJob(0))
-	source := newSource(t, c, SourceConfig{Layout: oneSecond})
+	source := newSource(t, c, SourceConfig{Layout: shortLease})
 	fetchOne(t, source).Release()
 	start := time.Now()
 	wantNothing(t, source)
-	if d := fetchOne(t, source); d.NumDelivered != 2 || time.Since(start) < 700*time.Millisecond {
+	if d := fetchOne(t, source); d.NumDelivered != 2 || time.Since(start) < shortLease.AckWait*7/10 {
 		t.Errorf("delivered for the %d. time after %v, want the lease to run out first", d.NumDelivered, time.Since(start))
 	}
 }
@@ -151,7 +156,7 @@ func TestReleaseLeavesTheRestToTheLease(t *testing.T) {
 func stopped(t *testing.T, c *Client) (stale, current *Delivery, source *Source) {
 	t.Helper()
 	publish(t, c, Normal, plainJob(0))
-	source = newSource(t, c, SourceConfig{Layout: oneSecond})
+	source = newSource(t, c, SourceConfig{Layout: shortLease})
 	stale = fetchOne(t, source)
 	stale.heart.stop()
 	current = fetchOne(t, source)
@@ -162,12 +167,13 @@ func stopped(t *testing.T, c *Client) (stale, current *Delivery, source *Source)
 }
 
 func TestAStaleNakOrTermIsNotSent(t *testing.T) {
+	t.Parallel()
 	for what, settle := range map[string]func(*Delivery) error{
 		"Nak":  func(d *Delivery) error { return d.Nak(t.Context(), 0) },
 		"Term": func(d *Delivery) error { return d.Term(t.Context(), "x") },
 	} {
 		t.Run(what, func(t *testing.T) {
-			_, c := newQueue(t, oneSecond)
+			_, c := newQueue(t, shortLease)
 			stale, current, source := stopped(t, c)
 			if err := settle(stale); !errors.Is(err, ErrLeaseLost) {
 				t.Errorf("%v, want ErrLeaseLost", err)
@@ -185,7 +191,8 @@ func TestAStaleNakOrTermIsNotSent(t *testing.T) {
 
 // Why exactly-once cannot live in acknowledgements: the broker obeys one whose lease ran out, and tells nobody.
 func TestAcksDoNotFence(t *testing.T) {
-	_, c := newQueue(t, oneSecond)
+	t.Parallel()
+	_, c := newQueue(t, shortLease)
 	stale, current, _ := stopped(t, c)
 	if err := stale.Ack(t.Context()); err != nil {
 		t.Errorf("the stale Ack: %v", err)
@@ -199,16 +206,17 @@ func TestAcksDoNotFence(t *testing.T) {
 }
 
 func TestATimedOutJobLosesItsLease(t *testing.T) {
-	_, c := newQueue(t, oneSecond)
+	t.Parallel()
+	_, c := newQueue(t, shortLease)
 	publish(t, c, Normal, plainJob(0))
-	source := newSource(t, c, SourceConfig{Layout: oneSecond, JobTimeout: 1200 * time.Millisecond})
+	source := newSource(t, c, SourceConfig{Layout: shortLease, JobTimeout: 2400 * time.Millisecond})
 	d := fetchOne(t, source)
 	select {
 	case <-d.TimedOut():
 	case <-time.After(5 * time.Second):
 		t.Fatal("not timed out")
 	}
-	if ran := time.Since(d.Received); ran < 1200*time.Millisecond {
+	if ran := time.Since(d.Received); ran < 2400*time.Millisecond {
 		t.Errorf("timed out after %v", ran)
 	}
 	if d.LeaseLost() {
@@ -220,6 +228,7 @@ func TestATimedOutJobLosesItsLease(t *testing.T) {
 }
 
 func TestAckWhileTheBrokerIsAway(t *testing.T) {
+	t.Parallel()
 	s, c := newQueue(t, Layout{Models: []string{"m"}})
 	source := newSource(t, c, SourceConfig{Layout: Layout{Models: []string{"m"}}})
 	for i := range int64(2) {
@@ -259,6 +268,7 @@ func natsMsg(subject, msgID, body string) *nats.Msg {
 }
 
 func TestMessagesThatAreNoJobs(t *testing.T) {
+	t.Parallel()
 	_, c := newQueue(t, Layout{Models: []string{"a.b"}})
 	source := newSource(t, c, SourceConfig{Layout: Layout{Models: []string{"a.b"}}})
 	tests := []struct {

@@ -22,6 +22,7 @@ func record(t *testing.T, c *Client, batch string, index int64, retry int) {
 }
 
 func TestFollowResults(t *testing.T) {
+	t.Parallel()
 	s, c := newQueue(t, Layout{})
 	for i := range int64(5) {
 		record(t, c, "b", i, 0)
@@ -68,6 +69,7 @@ func TestFollowResults(t *testing.T) {
 }
 
 func TestFollowResultsFromTheMiddle(t *testing.T) {
+	t.Parallel()
 	_, c := newQueue(t, Layout{})
 	for i := range int64(1200) { // more than one request
 		record(t, c, "b", i, 0)
@@ -90,6 +92,7 @@ func TestFollowResultsFromTheMiddle(t *testing.T) {
 }
 
 func TestFollowResultsOfNoStream(t *testing.T) {
+	t.Parallel()
 	c := connect(t, startBroker(t, natsd.Options{}), Config{})
 	n := 0
 	for _, err := range c.FollowResults(t.Context(), "b", 0) {
@@ -104,6 +107,7 @@ func TestFollowResultsOfNoStream(t *testing.T) {
 }
 
 func TestFollowResultsEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	s, c := newQueue(t, Layout{})
 	for _, away := range []bool{false, true} {
 		if away {

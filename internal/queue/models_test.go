@@ -12,6 +12,7 @@ import (
 )
 
 func TestRegisterModel(t *testing.T) {
+	t.Parallel()
 	c := connect(t, startBroker(t, natsd.Options{}), Config{})
 	setup(t, c, Layout{})
 	if models, err := c.ListModels(t.Context()); err != nil || models != nil {
@@ -69,6 +70,7 @@ func list(t *testing.T, c *Client) []Model {
 }
 
 func TestOneOfManyRegisters(t *testing.T) {
+	t.Parallel()
 	s := startBroker(t, natsd.Options{})
 	setup(t, connect(t, s, Config{}), Layout{})
 	var all sync.WaitGroup
@@ -94,6 +96,7 @@ func TestOneOfManyRegisters(t *testing.T) {
 }
 
 func TestDamagedRegistry(t *testing.T) {
+	t.Parallel()
 	c := connect(t, startBroker(t, natsd.Options{}), Config{})
 	setup(t, c, Layout{})
 	kv, err := c.js.KeyValue(t.Context(), "models")

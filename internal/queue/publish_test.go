@@ -15,7 +15,9 @@ import (
 )
 
 // plainJob is the index-th job of batch b for model m.
-func plainJob(index int64) Job { return Job{BatchID: "b", Index: index, Model: "m", Prompt: new("a cat")} }
+func plainJob(index int64) Job {
+	return Job{BatchID: "b", Index: index, Model: "m", Prompt: new("a cat")}
+}
 
 // chunk is jobs from..from+n-1 of batch b, at normal priority.
 func chunk(from int64, n int) []Message {
@@ -46,6 +48,7 @@ func waiting(t *testing.T, c *Client, stream string) uint64 {
 }
 
 func TestPublish(t *testing.T) {
+	t.Parallel()
 	c := connect(t, startBroker(t, natsd.Options{}), Config{Prefix: "acme"})
 	setup(t, c, Layout{})
 	header := nats.Header{"traceparent": {"00-a-b-01"}, "Nats-Batch-Id": {"x"}, "nats-expected-stream": {"OTHER"}}
@@ -86,6 +89,7 @@ func TestPublish(t *testing.T) {
 }
 
 func TestPublishRefuses(t *testing.T) {
+	t.Parallel()
 	c := connect(t, startBroker(t, natsd.Options{}), Config{})
 	setup(t, c, Layout{})
 	bad := plainJob(0)
@@ -108,6 +112,7 @@ func TestPublishRefuses(t *testing.T) {
 }
 
 func TestPublishChunk(t *testing.T) {
+	t.Parallel()
 	c := connect(t, startBroker(t, natsd.Options{}), Config{})
 	setup(t, c, Layout{})
 	steps := []struct {
@@ -134,6 +139,7 @@ func TestPublishChunk(t *testing.T) {
 }
 
 func TestPublishIntoAFullQueue(t *testing.T) {
+	t.Parallel()
 	c := connect(t, startBroker(t, natsd.Options{}), Config{})
 	setup(t, c, Layout{MaxJobs: 2})
 	publish(t, c, Normal, plainJob(0))
@@ -161,6 +167,7 @@ func TestPublishIntoAFullQueue(t *testing.T) {
 }
 
 func TestPublishToAStreamOfSomeoneElse(t *testing.T) {
+	t.Parallel()
 	c := connect(t, startBroker(t, natsd.Options{}), Config{})
 	if _, err := c.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "JOBS", Subjects: []string{"jobs.>"}, MaxMsgSize: 500}); err != nil {
 		t.Fatal(err)
@@ -180,6 +187,7 @@ func TestPublishToAStreamOfSomeoneElse(t *testing.T) {
 }
 
 func TestPublishWithoutAStream(t *testing.T) {
+	t.Parallel()
 	c := connect(t, startBroker(t, natsd.Options{}), Config{})
 	c.absence = 100 * time.Millisecond
 	if _, err := c.Publish(t.Context(), Message{Normal, plainJob(0), nil}); !errors.Is(err, ErrMissing) {
@@ -191,6 +199,7 @@ func TestPublishWithoutAStream(t *testing.T) {
 }
 
 func TestPublishWaitsForTheBroker(t *testing.T) {
+	t.Parallel()
 	s := startBroker(t, natsd.Options{})
 	c := connect(t, s, Config{})
 	setup(t, c, Layout{})

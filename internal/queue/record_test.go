@@ -25,6 +25,7 @@ func result(status string, retry int, worker string) Result {
 }
 
 func TestAJobHasOneResult(t *testing.T) {
+	t.Parallel()
 	_, c := newQueue(t, Layout{})
 	ctx := t.Context()
 	if _, found, err := c.Lookup(ctx, "b", 7); found || err != nil {
@@ -62,6 +63,7 @@ func TestAJobHasOneResult(t *testing.T) {
 }
 
 func TestOneOfManyRecords(t *testing.T) {
+	t.Parallel()
 	s := startBroker(t, natsd.Options{})
 	c := connect(t, s, Config{})
 	setup(t, c, Layout{})
@@ -94,6 +96,7 @@ func TestOneOfManyRecords(t *testing.T) {
 }
 
 func TestADamagedRecordGivesWay(t *testing.T) {
+	t.Parallel()
 	s := startBroker(t, natsd.Options{})
 	var log logbook
 	c := connect(t, s, Config{Logger: log.logger()})
@@ -113,6 +116,7 @@ func TestADamagedRecordGivesWay(t *testing.T) {
 }
 
 func TestRecordIntoAFullStream(t *testing.T) {
+	t.Parallel()
 	c := connect(t, startBroker(t, natsd.Options{}), Config{})
 	if _, err := c.js.CreateStream(t.Context(), jetstream.StreamConfig{
 		Name: "RESULTS", Subjects: []string{"results.*.*"}, Discard: jetstream.DiscardNew, MaxMsgs: 1, MaxMsgsPerSubject: 1, AllowDirect: true,
@@ -131,6 +135,7 @@ func TestRecordIntoAFullStream(t *testing.T) {
 }
 
 func TestRecordWaitsForTheBroker(t *testing.T) {
+	t.Parallel()
 	s, c := newQueue(t, Layout{})
 	s.Suspend()
 	eventually(t, "the client notices", func() bool { return !c.Connected() })
@@ -156,8 +161,9 @@ func poison(t *testing.T, c *Client, source *Source, msgID string) *Delivery {
 }
 
 func TestDeadLetter(t *testing.T) {
-	_, c := newQueue(t, oneSecond)
-	source := newSource(t, c, SourceConfig{Layout: oneSecond})
+	t.Parallel()
+	_, c := newQueue(t, shortLease)
+	source := newSource(t, c, SourceConfig{Layout: shortLease})
 	for _, tt := range []struct{ msgID, subject string }{
 		{"b/7#2", "dead.b.7"},
 		{"b/7#3", "dead.b.7"}, // put back by hand, and dead again
@@ -204,11 +210,12 @@ func TestDeadLetter(t *testing.T) {
 
 // A chunk's messages carry marks of their batch and dead letters are made of them.
 func TestDeadLetterOfAChunk(t *testing.T) {
-	_, c := newQueue(t, oneSecond)
+	t.Parallel()
+	_, c := newQueue(t, shortLease)
 	if _, err := c.PublishChunk(t.Context(), chunk(0, 3)); err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range fetch(t, newSource(t, c, SourceConfig{Layout: oneSecond}), 3) {
+	for _, d := range fetch(t, newSource(t, c, SourceConfig{Layout: shortLease}), 3) {
 		if err := c.DeadLetter(t.Context(), d, Failure{Type: TypeBadImage, Message: "grey"}); err != nil {
 			t.Errorf("%v: %v", d, err)
 		}
@@ -219,7 +226,8 @@ func TestDeadLetterOfAChunk(t *testing.T) {
 }
 
 func TestDeadLetterWithoutALease(t *testing.T) {
-	_, c := newQueue(t, oneSecond)
+	t.Parallel()
+	_, c := newQueue(t, shortLease)
 	stale, _, _ := stopped(t, c)
 	if err := c.DeadLetter(t.Context(), stale, Failure{Type: TypeModelError}); !errors.Is(err, ErrLeaseLost) {
 		t.Errorf("DeadLetter: %v, want ErrLeaseLost", err)

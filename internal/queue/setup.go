@@ -139,17 +139,17 @@ func (c *Client) existingConsumer(ctx context.Context, want jetstream.ConsumerCo
 
 // bucket returns the handle of a key-value bucket.
 func (c *Client) bucket(ctx context.Context, name string) (jetstream.KeyValue, error) {
-	return handle(ctx, c, c.buckets, "opening bucket "+name, name, c.js.KeyValue)
+	return cached(ctx, c, c.buckets, "opening bucket "+name, name, c.js.KeyValue)
 }
 
 // stream returns the handle of a stream.
 func (c *Client) stream(ctx context.Context, name string) (jetstream.Stream, error) {
-	return handle(ctx, c, c.streams, "opening stream "+name, name, c.js.Stream)
+	return cached(ctx, c, c.streams, "opening stream "+name, name, c.js.Stream)
 }
 
-// handle returns a handle that is in the cache or opens it. Several callers may open the same one at once; any
+// cached returns a handle that is in the cache or opens it. Several callers may open the same one at once; any
 // of them is good.
-func handle[T any](ctx context.Context, c *Client, cache map[string]T, doing, name string, open func(context.Context, string) (T, error)) (T, error) {
+func cached[T any](ctx context.Context, c *Client, cache map[string]T, doing, name string, open func(context.Context, string) (T, error)) (T, error) {
 	c.mu.Lock()
 	h, ok := cache[name]
 	c.mu.Unlock()

@@ -23,6 +23,7 @@ func setup(t *testing.T, c *Client, l Layout) {
 }
 
 func TestSetupMakesTheContract(t *testing.T) {
+	t.Parallel()
 	c := connect(t, startBroker(t, natsd.Options{}), Config{Prefix: "acme"})
 	for range 2 { // the second finds everything as it would make it
 		setup(t, c, Layout{Models: []string{"sd-1.5"}, AckWait: 7 * time.Second})
@@ -69,6 +70,7 @@ func TestSetupMakesTheContract(t *testing.T) {
 }
 
 func TestSetupChangesNothing(t *testing.T) {
+	t.Parallel()
 	c := connect(t, startBroker(t, natsd.Options{}), Config{})
 	if _, err := c.js.CreateStream(t.Context(), jetstream.StreamConfig{
 		Name: "JOBS", Subjects: []string{"jobs.>"}, Retention: jetstream.WorkQueuePolicy, MaxMsgs: 10,
@@ -118,6 +120,7 @@ func TestSetupChangesNothing(t *testing.T) {
 }
 
 func TestSeveralMayEnsureAtOnce(t *testing.T) {
+	t.Parallel()
 	s := startBroker(t, natsd.Options{})
 	var all sync.WaitGroup
 	for i := range 6 {
@@ -133,6 +136,7 @@ func TestSeveralMayEnsureAtOnce(t *testing.T) {
 }
 
 func TestEnsureWithoutAutoCreate(t *testing.T) {
+	t.Parallel()
 	s := startBroker(t, natsd.Options{})
 	c := connect(t, s, Config{NoAutoCreate: true})
 	_, err := c.Ensure(t.Context(), Layout{Models: []string{"m"}})
@@ -166,6 +170,7 @@ func TestLayoutIsChecked(t *testing.T) {
 }
 
 func TestSubjectsTakenByAnotherStream(t *testing.T) {
+	t.Parallel()
 	c := connect(t, startBroker(t, natsd.Options{}), Config{})
 	if _, err := c.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"jobs.>"}}); err != nil {
 		t.Fatal(err)

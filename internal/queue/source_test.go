@@ -39,6 +39,7 @@ func publishMany(t *testing.T, c *Client, priority, model string, n int) {
 }
 
 func TestFetchTakesNoMoreThanAsked(t *testing.T) {
+	t.Parallel()
 	layout := Layout{Models: []string{"a", "b"}}
 	_, c := newQueue(t, layout)
 	source := newSource(t, c, SourceConfig{Layout: layout})
@@ -74,6 +75,7 @@ func TestFetchTakesNoMoreThanAsked(t *testing.T) {
 }
 
 func TestFetchPrefersUrgentJobs(t *testing.T) {
+	t.Parallel()
 	layout := Layout{Models: []string{"m"}}
 	_, c := newQueue(t, layout)
 	source := newSource(t, c, SourceConfig{Layout: layout})
@@ -90,6 +92,7 @@ func TestFetchPrefersUrgentJobs(t *testing.T) {
 }
 
 func TestEveryEighthPickStartsAtLow(t *testing.T) {
+	t.Parallel()
 	layout := Layout{Models: []string{"m"}}
 	_, c := newQueue(t, layout)
 	source := newSource(t, c, SourceConfig{Layout: layout})
@@ -112,6 +115,7 @@ func TestEveryEighthPickStartsAtLow(t *testing.T) {
 }
 
 func TestModelsTakeTurns(t *testing.T) {
+	t.Parallel()
 	layout := Layout{Models: []string{"a", "b", "c"}}
 	_, c := newQueue(t, layout)
 	source := newSource(t, c, SourceConfig{Layout: layout})
@@ -145,6 +149,7 @@ func (c *lateContext) Err() error {
 }
 
 func TestFetchGivesBackWhatCameTooLate(t *testing.T) {
+	t.Parallel()
 	layout := Layout{Models: []string{"m"}}
 	_, c := newQueue(t, layout)
 	source := newSource(t, c, SourceConfig{Layout: layout})
@@ -166,6 +171,7 @@ func TestFetchGivesBackWhatCameTooLate(t *testing.T) {
 }
 
 func TestFetchMakesAMissingConsumer(t *testing.T) {
+	t.Parallel()
 	s := startBroker(t, natsd.Options{})
 	var log logbook
 	c := connect(t, s, Config{Logger: log.logger()})
@@ -202,6 +208,7 @@ func TestFetchMakesAMissingConsumer(t *testing.T) {
 }
 
 func TestFetchMayNotMakeAConsumer(t *testing.T) {
+	t.Parallel()
 	s := startBroker(t, natsd.Options{})
 	var log logbook
 	c := connect(t, s, Config{Logger: log.logger(), NoAutoCreate: true})
@@ -221,6 +228,7 @@ func TestFetchMayNotMakeAConsumer(t *testing.T) {
 }
 
 func TestFetchSurvivesARestartOfTheBroker(t *testing.T) {
+	t.Parallel()
 	layout := Layout{Models: []string{"m"}, AckWait: 3 * time.Second}
 	s, c := newQueue(t, layout)
 	source := newSource(t, c, SourceConfig{Layout: layout})
@@ -254,6 +262,7 @@ func TestFetchSurvivesARestartOfTheBroker(t *testing.T) {
 }
 
 func TestFetchAfterClose(t *testing.T) {
+	t.Parallel()
 	layout := Layout{Models: []string{"m"}}
 	_, c := newQueue(t, layout)
 	source := newSource(t, c, SourceConfig{Layout: layout})

@@ -69,7 +69,7 @@ type Problem struct {
 	Reason   string // what is wrong, and what is done instead
 }
 
-func (p Problem) Error() string { return p.Variable + ": " + p.Reason }
+func (p Problem) String() string { return p.Variable + ": " + p.Reason }
 
 // Names of samplers, as OTEL_TRACES_SAMPLER has them.
 const (
@@ -128,7 +128,7 @@ func (e *env) signal(name, path string) Signal {
 		}
 		for _, x := range list {
 			if !slices.Contains(known, x) {
-				e.problem(exporters, "unknown exporter; known are %s; left out", strings.Join(known, ", "))
+				e.problemf(exporters, "unknown exporter; known are %s; left out", strings.Join(known, ", "))
 			}
 		}
 		none := slices.Contains(list, "none")
@@ -199,7 +199,7 @@ func (e *env) propagators() []string {
 		case "none":
 			return nil
 		default:
-			e.problem(name, "%q is not spoken; known are tracecontext, baggage, none; left out", printable(p))
+			e.problemf(name, "%q is not spoken; known are tracecontext, baggage, none; left out", printable(p))
 		}
 	}
 	return out
@@ -216,14 +216,14 @@ func (e *env) resource() []attribute.KeyValue {
 		k, v, ok := strings.Cut(pair, "=")
 		k = strings.TrimSpace(k)
 		if !ok || k == "" {
-			e.problem(name, "pair %d is not key=value; left out", i+1)
+			e.problemf(name, "pair %d is not key=value; left out", i+1)
 			continue
 		}
 		v = strings.TrimSpace(v)
 		if decoded, err := url.PathUnescape(v); err == nil {
 			v = decoded
 		} else {
-			e.problem(name, "the value of pair %d has a bad percent-escape; taken literally (write %% as %%25)", i+1)
+			e.problemf(name, "the value of pair %d has a bad percent-escape; taken literally (write %% as %%25)", i+1)
 		}
 		out = append(out, attribute.String(cleanText(k), cleanText(v)))
 	}
@@ -246,7 +246,7 @@ func (e *env) batch() Batch {
 	}
 	if b.Size > b.Queue {
 		if e.get(sizeVar) != "" {
-			e.problem(sizeVar, "is larger than the queue; using %d", b.Queue)
+			e.problemf(sizeVar, "is larger than the queue; using %d", b.Queue)
 		}
 		b.Size = b.Queue
 	}

@@ -156,6 +156,7 @@ func TestFailuresForGood(t *testing.T) {
 
 // Failures that pass: nothing is lost, though the SDK gives some of them up.
 func TestFailuresThatPass(t *testing.T) {
+	t.Parallel()
 	for name, mode := range map[string]otlpd.Mode{
 		"connection closed": otlpd.Close,
 		"throttled":         otlpd.Respond(429, time.Second),

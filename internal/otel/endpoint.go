@@ -30,7 +30,7 @@ func (e *env) endpoint(name, insecureVar, path string, own bool) (u *url.URL, cr
 		return e.noURL(name)
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
-		e.problem(name, "scheme %q is not spoken; want http(s)://host[:port][/path]; nothing is exported there", printable(u.Scheme))
+		e.problemf(name, "scheme %q is not spoken; want http(s)://host[:port][/path]; nothing is exported there", printable(u.Scheme))
 		return nil, ""
 	}
 	if added == "" {
@@ -45,13 +45,13 @@ func (e *env) endpoint(name, insecureVar, path string, own bool) (u *url.URL, cr
 
 	switch {
 	case own && u.Path == "":
-		e.problem(name, "has no path, and a signal's own endpoint is used as it stands: sending to %q; most collectors want /%s", "/", path)
+		e.problemf(name, "has no path, and a signal's own endpoint is used as it stands: sending to %q; most collectors want /%s", "/", path)
 		u.Path = "/"
 	case !own:
 		base := strings.TrimRight(u.EscapedPath(), "/")
 		for _, doubled := range []string{"/v1/traces", "/v1/metrics", "/v1/logs"} {
 			if cut, ok := strings.CutSuffix(base, doubled); ok {
-				e.problem(name, "ends in %s, which each signal appends itself; taken off", doubled)
+				e.problemf(name, "ends in %s, which each signal appends itself; taken off", doubled)
 				base = cut
 				break
 			}
@@ -63,13 +63,13 @@ func (e *env) endpoint(name, insecureVar, path string, own bool) (u *url.URL, cr
 		u = u.JoinPath(path)
 	}
 	if added != "" {
-		e.problem(name, "has no scheme; using %s://%s", added, u.Host)
+		e.problemf(name, "has no scheme; using %s://%s", added, u.Host)
 	}
 	return u, credentials
 }
 
 func (e *env) noURL(name string) (*url.URL, string) {
-	e.problem(name, "is not a URL; want http(s)://host[:port][/path]; nothing is exported there")
+	e.problemf(name, "is not a URL; want http(s)://host[:port][/path]; nothing is exported there")
 	return nil, ""
 }
 
@@ -119,7 +119,7 @@ func (e *env) checkInsecure(name, scheme string) {
 		return
 	}
 	if insecure := e.flag(name, scheme == "http"); insecure != (scheme == "http") {
-		e.problem(name, "contradicts the endpoint's scheme, which wins: %s", scheme)
+		e.problemf(name, "contradicts the endpoint's scheme, which wins: %s", scheme)
 	}
 }
 

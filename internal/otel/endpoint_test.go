@@ -92,7 +92,7 @@ func TestCredentialsInTheEndpoint(t *testing.T) {
 		t.Errorf("Authorization %q: the header must win", got)
 	}
 	_, problems = ParseConfig(getenv(map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:glc_secret@h:99999/x"}))
-	if len(problems) != 1 || strings.Contains(problems[0].Error(), "glc_secret") {
+	if len(problems) != 1 || strings.Contains(problems[0].String(), "glc_secret") {
 		t.Errorf("problems %v", problems)
 	}
 }

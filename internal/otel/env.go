@@ -17,8 +17,8 @@ type env struct {
 	problems []Problem
 }
 
-// problem notes what is wrong with a variable, once however many signals read it.
-func (e *env) problem(variable, format string, args ...any) {
+// problemf notes what is wrong with a variable, once however many signals read it.
+func (e *env) problemf(variable, format string, args ...any) {
 	p := Problem{variable, fmt.Sprintf(format, args...)}
 	if !slices.Contains(e.problems, p) {
 		e.problems = append(e.problems, p)
@@ -57,7 +57,7 @@ func (e *env) oneOf(name string, values ...string) string {
 		}
 		return v
 	}
-	e.problem(name, "%q is not one of %s; using %s", printable(v), strings.Join(values, ", "), values[0])
+	e.problemf(name, "%q is not one of %s; using %s", printable(v), strings.Join(values, ", "), values[0])
 	return values[0]
 }
 
@@ -71,7 +71,7 @@ func (e *env) flag(name string, def bool) bool {
 	case "false":
 		return false
 	default:
-		e.problem(name, "is neither true nor false; using %t", def)
+		e.problemf(name, "is neither true nor false; using %t", def)
 		return def
 	}
 }
@@ -84,13 +84,13 @@ func (e *env) millis(name string, def, low, high time.Duration) time.Duration {
 	}
 	n, err := strconv.ParseInt(v, 10, 64)
 	if err != nil {
-		e.problem(name, "%q is not a whole number of milliseconds; using %d", printable(v), def.Milliseconds())
+		e.problemf(name, "%q is not a whole number of milliseconds; using %d", printable(v), def.Milliseconds())
 		return def
 	}
 	// Clamped before the multiplication, which could overflow.
 	d := time.Duration(min(max(n, low.Milliseconds()), high.Milliseconds())) * time.Millisecond
 	if d.Milliseconds() != n {
-		e.problem(name, "%d is out of range (%d to %d ms); using %d", n, low.Milliseconds(), high.Milliseconds(), d.Milliseconds())
+		e.problemf(name, "%d is out of range (%d to %d ms); using %d", n, low.Milliseconds(), high.Milliseconds(), d.Milliseconds())
 	}
 	return d
 }
@@ -105,13 +105,13 @@ func (e *env) size(name string, def, low, high int) int {
 	n, err := strconv.Atoi(v)
 	switch {
 	case err != nil:
-		e.problem(name, "%q is not a whole number; using %d", printable(v), def)
+		e.problemf(name, "%q is not a whole number; using %d", printable(v), def)
 		return def
 	case n < low:
-		e.problem(name, "%d is below %d; using %d", n, low, def)
+		e.problemf(name, "%d is below %d; using %d", n, low, def)
 		return def
 	case n > high:
-		e.problem(name, "%d is above %d; using %d", n, high, high)
+		e.problemf(name, "%d is above %d; using %d", n, high, high)
 		return high
 	}
 	return n
@@ -125,7 +125,7 @@ func (e *env) ratio(name string) float64 {
 	}
 	r, err := strconv.ParseFloat(v, 64)
 	if err != nil || !(r >= 0 && r <= 1) { // the negation catches NaN
-		e.problem(name, "%q is not a number from 0 to 1; using 1", printable(v))
+		e.problemf(name, "%q is not a number from 0 to 1; using 1", printable(v))
 		return 1
 	}
 	return r
@@ -141,7 +141,7 @@ func (e *env) tls(scheme, caVar, certVar, keyVar string) *tls.Config {
 	if scheme != "https" {
 		for _, v := range []string{caVar, certVar, keyVar} {
 			if e.get(v) != "" {
-				e.problem(v, "the endpoint is http, which has no certificates; ignored")
+				e.problemf(v, "the endpoint is http, which has no certificates; ignored")
 			}
 		}
 		return nil
@@ -152,9 +152,9 @@ func (e *env) tls(scheme, caVar, certVar, keyVar string) *tls.Config {
 		pool := x509.NewCertPool()
 		switch {
 		case err != nil:
-			e.problem(caVar, "%v; using the system's roots", err)
+			e.problemf(caVar, "%v; using the system's roots", err)
 		case !pool.AppendCertsFromPEM(pem):
-			e.problem(caVar, "%s holds no PEM certificate; using the system's roots", ca)
+			e.problemf(caVar, "%s holds no PEM certificate; using the system's roots", ca)
 		default:
 			c.RootCAs = pool
 		}
@@ -162,13 +162,13 @@ func (e *env) tls(scheme, caVar, certVar, keyVar string) *tls.Config {
 	switch {
 	case cert == "" && key == "":
 	case cert == "":
-		e.problem(keyVar, "a key needs a certificate in %s; ignored", certVar)
+		e.problemf(keyVar, "a key needs a certificate in %s; ignored", certVar)
 	case key == "":
-		e.problem(certVar, "a certificate needs its key in %s; ignored", keyVar)
+		e.problemf(certVar, "a certificate needs its key in %s; ignored", keyVar)
 	default:
 		pair, err := tls.LoadX509KeyPair(cert, key)
 		if err != nil {
-			e.problem(certVar, "%v; connecting without a client certificate", err)
+			e.problemf(certVar, "%v; connecting without a client certificate", err)
 			break
 		}
 		c.Certificates = []tls.Certificate{pair}

@@ -57,9 +57,9 @@ func (e *spanExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnl
 
 func (e *spanExporter) export(ctx context.Context, spans []sdktrace.ReadOnlySpan, clean bool) {
 	err := e.sender.do(ctx, func(ctx context.Context) error { return e.SpanExporter.ExportSpans(ctx, spans) })
-	var failed *exportError
+	failed, ok := errors.AsType[*exportError](err)
 	switch {
-	case err == nil || !errors.As(err, &failed):
+	case !ok: // no error: a sender returns no other kind
 	case errors.Is(err, proto.Error) && !clean:
 		// One byte that is no UTF-8, in one attribute of one span: the SDK does not look, and protobuf refuses the batch.
 		e.export(ctx, cleanSpans(spans), true)
@@ -84,8 +84,7 @@ type metricExporter struct {
 // Export implements [metric.Exporter].
 func (e *metricExporter) Export(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 	err := e.sender.do(ctx, func(ctx context.Context) error { return e.Exporter.Export(ctx, rm) })
-	var failed *exportError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*exportError](err); ok {
 		e.losses.add(signalMetrics, failed.reason, 1, err)
 	}
 	return nil

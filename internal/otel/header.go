@@ -19,27 +19,27 @@ func (e *env) headers(variable string) map[string]string {
 		name = strings.TrimSpace(name)
 		switch {
 		case !ok:
-			e.problem(variable, "pair %d has no =; want name=value, and %%2C for a comma inside a value; left out", i+1)
+			e.problemf(variable, "pair %d has no =; want name=value, and %%2C for a comma inside a value; left out", i+1)
 			continue
 		case !isToken(name):
-			e.problem(variable, "the name of pair %d is no HTTP header name; want name=value; left out", i+1)
+			e.problemf(variable, "the name of pair %d is no HTTP header name; want name=value; left out", i+1)
 			continue
 		}
 		value = strings.TrimSpace(value)
 		if decoded, err := url.PathUnescape(value); err == nil {
 			value = strings.TrimSpace(decoded)
 		} else {
-			e.problem(variable, "the value of pair %d has a bad percent-escape; taken literally (write %% as %%25)", i+1)
+			e.problemf(variable, "the value of pair %d has a bad percent-escape; taken literally (write %% as %%25)", i+1)
 		}
 		value = unquote(value)
 		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-			e.problem(variable, "the value of pair %d has a control character, which no header may have; left out", i+1)
+			e.problemf(variable, "the value of pair %d has a control character, which no header may have; left out", i+1)
 			continue
 		}
 		name = http.CanonicalHeaderKey(name)
 		switch name {
 		case "Host", "Content-Type", "Content-Length", "Content-Encoding", "Transfer-Encoding", "Connection":
-			e.problem(variable, "pair %d sets %s, which belongs to the exporter; left out", i+1, name)
+			e.problemf(variable, "pair %d sets %s, which belongs to the exporter; left out", i+1, name)
 			continue
 		}
 		out[name] = value

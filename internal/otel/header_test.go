@@ -48,7 +48,7 @@ func TestHeaders(t *testing.T) {
 			}
 			checkProblem(t, problems, "OTEL_EXPORTER_OTLP_HEADERS", tt.problem)
 			for _, p := range problems {
-				if strings.Contains(p.Error(), "hunter22") {
+				if strings.Contains(p.String(), "hunter22") {
 					t.Errorf("secret in %v", p)
 				}
 			}

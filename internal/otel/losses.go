@@ -94,11 +94,11 @@ func (l *losses) add(signal, reason string, n int, err error) {
 		attrs = append(attrs, slog.String("error", l.redact(err)))
 	}
 	x.logged, x.unloggedF, x.unlogged = time.Now(), 0, 0
-	text := "telemetry lost"
-	if n == 0 && x.items == 0 {
-		text = "telemetry warning"
+	if x.items == 0 {
+		l.logger.LogAttrs(context.Background(), slog.LevelWarn, "telemetry warning", attrs...)
+		return
 	}
-	l.logger.LogAttrs(context.Background(), slog.LevelWarn, text, attrs...)
+	l.logger.LogAttrs(context.Background(), slog.LevelWarn, "telemetry lost", attrs...)
 }
 
 // internal takes what the SDK says about itself; its own rate limit, its own counting.

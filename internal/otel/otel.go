@@ -10,10 +10,10 @@ package otel
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"sync"
 
 	"github.com/go-logr/logr"
@@ -41,7 +41,7 @@ type Options struct {
 	// InstanceID is service.instance.id; "" draws a UUID.
 	InstanceID string
 	// Console is where OTEL_*_EXPORTER=console writes, traces and metrics side
-	// by side; nil means standard output, as the standard says.
+	// by side. Commands pass standard output, as the standard says; nil throws it away.
 	Console io.Writer
 	// Transport carries the requests to the collector; nil means the network,
 	// with the certificates and proxies that the environment names.
@@ -83,7 +83,7 @@ func Setup(ctx context.Context, o Options) (*Telemetry, error) {
 		o.InstanceID = uuid.NewString()
 	}
 	if o.Console == nil {
-		o.Console = os.Stdout
+		o.Console = io.Discard
 	}
 	config, problems := ParseConfig(o.Getenv)
 	for _, p := range problems {
@@ -170,15 +170,14 @@ func (diagnostics) Init(logr.RuntimeInfo) {}
 // Enabled keeps errors and warnings: the SDK logs warnings at 1, information at 4.
 func (diagnostics) Enabled(level int) bool { return level <= 1 }
 
-func (d diagnostics) Info(_ int, msg string, _ ...any) { d.losses.internal(sdkMessage(msg)) }
+func (d diagnostics) Info(_ int, msg string, _ ...any) {
+	d.losses.internal(errors.New("opentelemetry: " + msg))
+}
 
-func (d diagnostics) Error(_ error, msg string, _ ...any) { d.losses.internal(sdkMessage(msg)) }
+func (d diagnostics) Error(_ error, msg string, _ ...any) {
+	d.losses.internal(errors.New("opentelemetry: " + msg))
+}
 
 func (d diagnostics) WithValues(...any) logr.LogSink { return d }
 
 func (d diagnostics) WithName(string) logr.LogSink { return d }
-
-// sdkMessage is a message of the SDK as an error.
-type sdkMessage string
-
-func (m sdkMessage) Error() string { return "opentelemetry: " + string(m) }

@@ -33,7 +33,7 @@ type sender struct {
 	mu        sync.Mutex
 	notBefore time.Time               // the collector asked for quiet until then
 	interrupt context.CancelCauseFunc // ends the attempt in flight; nil when there is none
-	drain     context.Context         // set once by beginShutdown
+	drain     context.Context         //nolint:containedctx // set once by beginShutdown: the SDK calls exports without it, and they must obey it
 }
 
 // beginShutdown cancels the attempt in flight, which is then made anew under

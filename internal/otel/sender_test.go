@@ -35,8 +35,8 @@ func TestSenderRetriesWithGrowingJitteredPauses(t *testing.T) {
 		if err != nil || len(at) != 6 {
 			t.Fatalf("%d attempts, %v", len(at), err)
 		}
-		for i, base := range []time.Duration{1, 2, 4, 5, 5} {
-			base *= time.Second
+		for i, seconds := range []float64{1, 2, 4, 5, 5} {
+			base := time.Duration(seconds * float64(time.Second))
 			if pause := at[i+1] - at[i]; pause < base/2 || pause > base*3/2 {
 				t.Errorf("pause %d: %v, want %v ± half", i, pause, base)
 			}

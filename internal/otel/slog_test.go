@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"testing"
 	"testing/slogtest"
 
@@ -16,9 +17,7 @@ func TestLogHandler(t *testing.T) {
 	plus := func(more map[string]any) map[string]any {
 		out := map[string]any{}
 		for _, m := range []map[string]any{ids, more} {
-			for k, v := range m {
-				out[k] = v
-			}
+			maps.Copy(out, m)
 		}
 		return out
 	}

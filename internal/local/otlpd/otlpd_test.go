@@ -49,7 +49,7 @@ func str(s string) *commonpb.AnyValue {
 	return &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: s}}
 }
 
-// request is an export request with n spans named s0, s1, …
+// request is an export request with n spans, named s0, s1 and so on.
 func request(n int) []byte {
 	spans := make([]*tracepb.Span, n)
 	for i := range spans {

@@ -28,6 +28,8 @@ type Config struct {
 	// Sampler and Ratio are OTEL_TRACES_SAMPLER and _ARG, or OTEL_SAMPLE_RATE where neither is set.
 	Sampler string
 	Ratio   float64
+	// KeepErrors is TRACE_KEEP_ERRORS: a failed job's spans are exported though its trace is not sampled.
+	KeepErrors bool
 	// Limits are the OTEL_SPAN_* limits; a value is cut at 4,095 characters unless said otherwise.
 	Limits sdktrace.SpanLimits
 	// Batch is OTEL_BSP_*.
@@ -101,6 +103,7 @@ func ParseConfig(getenv func(string) string) (Config, []Problem) {
 		Resource:       e.resource(),
 		Propagators:    e.propagators(),
 		Mode:           Mode(e.oneOf("TRACE_PROPAGATION", string(ModeParent), string(ModeLink), string(ModeIgnore))),
+		KeepErrors:     e.flag("TRACE_KEEP_ERRORS", false),
 		Limits:         e.limits(),
 		Batch:          e.batch(),
 		Traces:         e.signal("TRACES", "v1/traces"),

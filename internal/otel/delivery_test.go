@@ -240,6 +240,7 @@ func TestHints(t *testing.T) {
 				return
 			}
 			// What an HTTP/2 server says to an HTTP/1 client: a SETTINGS frame.
+			_, _ = c.Read(make([]byte, 1))
 			_, _ = c.Write([]byte("\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x05\x00\x00\x40\x00"))
 			_ = c.Close()
 		}

@@ -86,10 +86,14 @@ func (t *Telemetry) newSender() *sender {
 // all the same: results and log lines have trace ids, and what is published carries them.
 func (t *Telemetry) buildTraces(ctx context.Context, o Options, res *resource.Resource) error {
 	c := t.config
+	keep := func(p sdktrace.SpanProcessor) sdktrace.SpanProcessor { return p }
+	sampler := newSampler(c.Sampler, c.Ratio)
+	if c.KeepErrors && c.Traces.Exported() {
+		keep = func(p sdktrace.SpanProcessor) sdktrace.SpanProcessor { return newKeepErrors(p) }
+		sampler = sdktrace.AlwaysRecord(sampler)
+	}
 	opts := []sdktrace.TracerProviderOption{
-		sdktrace.WithResource(res),
-		sdktrace.WithSampler(newSampler(c.Sampler, c.Ratio)),
-		sdktrace.WithRawSpanLimits(c.Limits),
+		sdktrace.WithResource(res), sdktrace.WithSampler(sampler), sdktrace.WithRawSpanLimits(c.Limits),
 	}
 	batch := []sdktrace.BatchSpanProcessorOption{
 		sdktrace.WithBatchTimeout(c.Batch.Delay), sdktrace.WithExportTimeout(c.Batch.Timeout),
@@ -100,7 +104,7 @@ func (t *Telemetry) buildTraces(ctx context.Context, o Options, res *resource.Re
 		if err != nil {
 			return fmt.Errorf("making the console exporter of spans: %w", err)
 		}
-		opts = append(opts, sdktrace.WithBatcher(x, batch...))
+		opts = append(opts, sdktrace.WithSpanProcessor(keep(sdktrace.NewBatchSpanProcessor(x, batch...))))
 	}
 	if c.Traces.URL != nil {
 		attempt, err := otlptracehttp.New(ctx,
@@ -116,10 +120,10 @@ func (t *Telemetry) buildTraces(ctx context.Context, o Options, res *resource.Re
 		}
 		pending := &atomic.Int64{}
 		x := &spanExporter{SpanExporter: attempt, sender: t.newSender(), losses: t.losses, pending: pending}
-		opts = append(opts, sdktrace.WithSpanProcessor(&spanQueue{
+		opts = append(opts, sdktrace.WithSpanProcessor(keep(&spanQueue{
 			SpanProcessor: sdktrace.NewBatchSpanProcessor(x, batch...),
 			limit:         int64(c.Batch.Queue), pending: pending, losses: t.losses,
-		}))
+		})))
 	}
 	provider := sdktrace.NewTracerProvider(opts...)
 	t.stops = append(t.stops, provider.Shutdown)

@@ -145,7 +145,8 @@ func connectionError(err error) error {
 		e.reason = reasonShutdown
 	case errors.As(err, &timeout) && timeout.Timeout():
 		e.reason, e.retryable = reasonTimeout, true
-	case strings.Contains(text, `malformed HTTP response "\x00\x00`):
+	// An HTTP/2 server speaks first: net/http says the one or the other, as its words come before ours or after.
+	case strings.Contains(text, `malformed HTTP response "\x00\x00`), strings.Contains(text, "readLoopPeekFailLocked: %!w(<nil>)"):
 		e.err = fmt.Errorf("%w (this looks like a gRPC port; OTLP/HTTP is usually at 4318)", err)
 	case errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":
 		e.reason, e.err = reasonTLS, fmt.Errorf("%w (the endpoint says https, the server speaks http)", err)

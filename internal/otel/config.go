@@ -129,9 +129,11 @@ func (e *env) signal(name, path string) Signal {
 		if name == "METRICS" {
 			known = append(known, "prometheus") // always there, at /metrics
 		}
-		for _, x := range list {
-			if !slices.Contains(known, x) {
-				e.problemf(exporters, "unknown exporter; known are %s; left out", strings.Join(known, ", "))
+		if slices.ContainsFunc(list, func(x string) bool { return !slices.Contains(known, x) }) {
+			e.problemf(exporters, "has an unknown exporter; known are %s; left out, otlp where nothing is left", strings.Join(known, ", "))
+			list = slices.DeleteFunc(list, func(x string) bool { return !slices.Contains(known, x) })
+			if len(list) == 0 {
+				list = []string{"otlp"}
 			}
 		}
 		none := slices.Contains(list, "none")

@@ -141,6 +141,7 @@ func TestSwitches(t *testing.T) {
 		{"both", map[string]string{endpoint: "http://h", "OTEL_TRACES_EXPORTER": "otlp, Console"}, false, false, true, true, false, ""},
 		{"otlp without an endpoint", map[string]string{"OTEL_TRACES_EXPORTER": "otlp"}, false, false, false, false, false, ""},
 		{"unknown", map[string]string{endpoint: "http://h", "OTEL_TRACES_EXPORTER": "zipkin,otlp"}, false, false, true, false, false, "OTEL_TRACES_EXPORTER"},
+		{"unknown alone", map[string]string{endpoint: "http://h", "OTEL_TRACES_EXPORTER": "oltp"}, false, false, true, false, false, "OTEL_TRACES_EXPORTER"},
 		{"metrics console", map[string]string{"OTEL_METRICS_EXPORTER": "console"}, false, false, false, false, true, ""},
 		{"prometheus is always there", map[string]string{"OTEL_METRICS_EXPORTER": "prometheus"}, false, false, false, false, false, ""},
 	}

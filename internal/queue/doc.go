@@ -2,11 +2,12 @@
 // everything that happens to a job's message between the command that publishes it and its last
 // acknowledgement.
 //
-//	enqueue ── Publish, PublishChunk ──▶ JOBS ──▶ Source.Fetch ──▶ Delivery (Heartbeat) ──▶ Ack │ Nak │ Term
+//	enqueue ── Publish, PublishChunk ──▶ JOBS ──▶ Source.Fetch ──▶ Delivery, heartbeats ──▶ Ack, Nak or Term
 //	                                                                  │
-//	                       attempts ◀── Begin, Failed, HandedBack ────┤
-//	                       RESULTS  ◀── Record ───────────────────────┤   DEAD ◀── DeadLetter
-//	                       core     ◀── progress, status ─────────────┘
+//	                        RESULTS  ◀── Record, Lookup ──────────────┤
+//	                        DEAD     ◀── DeadLetter ──────────────────┤
+//	                        attempts ◀── Begin, Failed, HandedBack ───┤
+//	                        core     ◀── Reporter, AnnounceStatus ────┘
 //
 // JetStream does not fence: an acknowledgement of a worker whose lease ran out is obeyed like any other, and
 // after a crash the broker may deliver again what was acknowledged. So nothing here relies on a message

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"errors"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -146,93 +145,5 @@ func TestRecordWaitsForTheBroker(t *testing.T) {
 	})
 	if stored, err := c.Record(t.Context(), result(Succeeded, 0, "a")); !stored || err != nil {
 		t.Errorf("Record: %v, %v", stored, err)
-	}
-}
-
-// poison is a message that never becomes a job, delivered.
-func poison(t *testing.T, c *Client, source *Source, msgID string) *Delivery {
-	t.Helper()
-	msg := natsMsg("jobs.normal.m.b", msgID, `{"model":"m","steps":1}`)
-	msg.Header.Set("traceparent", "00-a-b-01")
-	if _, err := c.js.PublishMsg(t.Context(), msg); err != nil {
-		t.Fatal(err)
-	}
-	return fetchOne(t, source)
-}
-
-func TestDeadLetter(t *testing.T) {
-	t.Parallel()
-	_, c := newQueue(t, shortLease)
-	source := newSource(t, c, SourceConfig{Layout: shortLease})
-	for _, tt := range []struct{ msgID, subject string }{
-		{"b/7#2", "dead.b.7"},
-		{"b/7#3", "dead.b.7"}, // put back by hand, and dead again
-		{"", "dead.b.s3"},
-	} {
-		d := poison(t, c, source, tt.msgID)
-		f := Failure{Type: ErrorType(d.Err), Message: d.Err.Error() + "\nsecond line", TraceID: strings.Repeat("0a", 16), Attempts: 3}
-		for range 2 { // the second time because the worker died before Term
-			if err := c.DeadLetter(t.Context(), d, f); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := d.Term(t.Context(), f.Message); err != nil {
-			t.Fatal(err)
-		}
-		dead, err := c.stream(t.Context(), "DEAD")
-		if err != nil {
-			t.Fatal(err)
-		}
-		letter, err := dead.GetLastMsgForSubject(t.Context(), tt.subject)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(letter.Data) != string(d.Data) {
-			t.Errorf("body %s, want %s", letter.Data, d.Data)
-		}
-		for header, want := range map[string]string{
-			"Nats-Msg-Id": tt.msgID, "traceparent": "00-a-b-01", "Stipple-Error-Type": "invalid_job",
-			"Stipple-Error": strings.ReplaceAll(f.Message, "\n", " "), "Stipple-Trace-Id": f.TraceID, "Stipple-Attempts": "3",
-			"Stipple-Subject": "jobs.normal.m.b",
-		} {
-			if got := letter.Header.Get(header); got != want {
-				t.Errorf("%s: %q, want %q", header, got, want)
-			}
-		}
-	}
-	if n := waiting(t, c, "DEAD"); n != 3 {
-		t.Errorf("%d dead letters, want 3", n)
-	}
-	if n := waiting(t, c, "JOBS"); n != 0 {
-		t.Errorf("%d jobs left", n)
-	}
-}
-
-// A chunk's messages carry marks of their batch and dead letters are made of them.
-func TestDeadLetterOfAChunk(t *testing.T) {
-	t.Parallel()
-	_, c := newQueue(t, shortLease)
-	if _, err := c.PublishChunk(t.Context(), chunk(0, 3)); err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range fetch(t, newSource(t, c, SourceConfig{Layout: shortLease}), 3) {
-		if err := c.DeadLetter(t.Context(), d, Failure{Type: TypeBadImage, Message: "grey"}); err != nil {
-			t.Errorf("%v: %v", d, err)
-		}
-	}
-	if n := waiting(t, c, "DEAD"); n != 3 {
-		t.Errorf("%d dead letters, want 3", n)
-	}
-}
-
-func TestDeadLetterWithoutALease(t *testing.T) {
-	t.Parallel()
-	_, c := newQueue(t, shortLease)
-	stale, _, _ := stopped(t, c)
-	if err := c.DeadLetter(t.Context(), stale, Failure{Type: TypeModelError}); !errors.Is(err, ErrLeaseLost) {
-		t.Errorf("DeadLetter: %v, want ErrLeaseLost", err)
-	}
-	if n := waiting(t, c, "DEAD"); n != 0 {
-		t.Errorf("%d dead letters", n)
 	}
 }

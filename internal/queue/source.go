@@ -107,11 +107,12 @@ func (s *Source) Wait(ctx context.Context) error { return sleep(ctx, s.idle.next
 func (s *Source) order() []*tap {
 	s.picks++
 	levels := slices.Clone(s.taps)
-	turn := s.picks
+	fromLow := s.picks / lowFirst
+	turn := s.picks - fromLow // the two kinds of picks count for themselves, so that both reach every model
 	if s.picks%lowFirst == 0 {
 		last := len(levels) - 1
 		levels = append([][]*tap{levels[last]}, levels[:last]...)
-		turn = s.picks / lowFirst // every model gets its turn in these picks too
+		turn = fromLow
 	}
 	var order []*tap
 	for _, taps := range levels {

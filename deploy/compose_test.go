@@ -129,7 +129,7 @@ func TestComposeReferences(t *testing.T) {
 // TestComposeAgrees holds what two places in the file have to say alike.
 func TestComposeAgrees(t *testing.T) {
 	s := compose(t).Services
-	for _, name := range []string{"setup", "worker", "enqueue"} {
+	for _, name := range []string{"worker", "enqueue"} {
 		env := s[name].Environment
 		if env["AWS_ACCESS_KEY_ID"] != s["minio"].Environment["MINIO_ROOT_USER"] ||
 			env["AWS_SECRET_ACCESS_KEY"] != s["minio"].Environment["MINIO_ROOT_PASSWORD"] {

@@ -78,7 +78,9 @@ func checkCopy(t *testing.T, args, stages []string) {
 	}
 }
 
-func TestWorkerImage(t *testing.T) {
+// imageEnv returns what the worker's image sets in its environment.
+func imageEnv(t *testing.T) map[string]string {
+	t.Helper()
 	env := map[string]string{}
 	for _, words := range instructions(t, "Dockerfile") {
 		if words[0] == "ENV" {
@@ -88,6 +90,11 @@ func TestWorkerImage(t *testing.T) {
 			}
 		}
 	}
+	return env
+}
+
+func TestWorkerImage(t *testing.T) {
+	env := imageEnv(t)
 	if env["ORT_DISABLE_TELEMETRY"] != "1" {
 		t.Error("ORT_DISABLE_TELEMETRY is not 1")
 	}

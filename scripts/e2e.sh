@@ -5,7 +5,7 @@
 #
 # What the stories are told: E2E_BIN, the folder of the binaries; E2E_NATS_SERVER, E2E_STORE and
 # E2E_STORE_SERVER, the kind of store and the programs to start; with containers, instead of the programs,
-# NATS_URL, AWS_ENDPOINT_URL and the store's credentials.
+# NATS_URL, AWS_ENDPOINT_URL, the store's credentials, and E2E_COMPOSE, the command that stops and starts services.
 set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/lib.sh"
@@ -29,7 +29,9 @@ containers)
 	else
 		die "no container engine with compose here; install docker or podman, or run make e2e, which needs neither"
 	fi
-	compose() { "$engine" compose --project-name stipple-e2e --file deploy/compose.yaml "$@"; }
+	# The stories stop and start the services by this.
+	export E2E_COMPOSE="$engine compose --project-name stipple-e2e --file $root/deploy/compose.yaml"
+	compose() { "$engine" compose --project-name stipple-e2e --file "$root/deploy/compose.yaml" "$@"; }
 	trap 'compose down --volumes --remove-orphans >&2' EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM

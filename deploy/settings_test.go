@@ -1,0 +1,74 @@
+package deploy_test
+
+import (
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// standard are variables that the programs take by their libraries' rules, and so not as flags.
+var standard = regexp.MustCompile(`^(OTEL_[A-Z_]+|AWS_(ENDPOINT_URL(_S3)?|REGION|ACCESS_KEY_ID|SECRET_ACCESS_KEY)|ORT_DISABLE_TELEMETRY|PATH)$`)
+
+// TestSettings holds that each program knows every setting it is given: a misspelt one would be silently ignored.
+func TestSettings(t *testing.T) {
+	services := compose(t).Services
+	image := imageEnv(t)
+	for _, tt := range []struct {
+		program string
+		args    []string
+		env     []map[string]string
+	}{
+		{"worker", nil, []map[string]string{image, services["worker"].Environment}},
+		{"enqueue", []string{"setup"}, []map[string]string{services["setup"].Environment}},
+		{"enqueue", nil, []map[string]string{services["enqueue"].Environment}},
+	} {
+		t.Run(strings.Join(append([]string{tt.program}, tt.args...), " "), func(t *testing.T) {
+			known := settings(t, tt.program, tt.args...)
+			for _, env := range tt.env {
+				for _, name := range slices.Sorted(maps.Keys(env)) {
+					if !known[name] && !standard.MatchString(name) {
+						t.Errorf("%s is no setting of %s; it knows %q", name, tt.program, slices.Sorted(maps.Keys(known)))
+					}
+				}
+			}
+		})
+	}
+}
+
+// settings builds a program and returns the variables that its -h names.
+func settings(t *testing.T, program string, args ...string) map[string]bool {
+	t.Helper()
+	dir := filepath.Join("..", "cmd", program)
+	// Opening the sources tells `go test` that a remembered result is stale when one of them changes.
+	if err := fs.WalkDir(os.DirFS(dir), ".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || path == "." {
+			return err
+		}
+		_, err = os.Stat(filepath.Join(dir, path))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(t.TempDir(), program)
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./"+dir).CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v\n%s", program, err, out)
+	}
+	help, err := exec.CommandContext(t.Context(), binary, append(args, "-h")...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s -h: %v\n%s", program, err, help)
+	}
+	known := map[string]bool{}
+	for _, name := range regexp.MustCompile(`\[\$([A-Z0-9_]+)\]`).FindAllSubmatch(help, -1) {
+		known[string(name[1])] = true
+	}
+	if len(known) < 5 {
+		t.Fatalf("%s -h names %d variables:\n%s", program, len(known), help)
+	}
+	return known
+}

@@ -63,8 +63,14 @@ func drawDemo(ctx context.Context, c *config, plan batch.Plan, jobs int64, show 
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
 
+	client, err := s.connect(ctx, "stipple demo", c)
+	if err != nil {
+		return page, err
+	}
+	defer func() { err = errors.Join(err, client.Close(context.WithoutCancel(ctx))) }()
+
 	w, alive := startWorker(ctx, c.workerConfig(s))
-	o, err := order(alive, s, c, plan, jobs, show)
+	o, err := order(alive, client, s, c, plan, jobs, show)
 	if broken := w.leave(); broken != nil {
 		return page, broken // why there was no picture
 	}
@@ -84,13 +90,12 @@ func reportDemo(w io.Writer, c *config, page gallery.Page, took time.Duration) e
 		}
 	}
 	drawn := len(page.Pictures) - len(failed)
-	fmt.Fprintf(w, `%d pictures in %s, %.1f images/s; with starting and stopping everything %s
-
-  %s   each picture, its prompt and where its time went; open it in a browser
-  %s
-  %s
-`, drawn, gallery.FormatDuration(page.Took), float64(drawn)/page.Took.Seconds(), gallery.FormatDuration(took),
-		filepath.Join(c.outAs, pageFile), filepath.Join(c.outAs, sheetFile), filepath.Join(c.outAs, imagesDir)+string(filepath.Separator))
+	fmt.Fprintf(w, "%s in %s, %.1f images/s; with starting and stopping everything %s\n\n", count(drawn, "picture"),
+		gallery.FormatDuration(page.Took), float64(drawn)/page.Took.Seconds(), gallery.FormatDuration(took))
+	fmt.Fprintf(w, "  %s   each picture, its prompt and where its time went; open it in a browser\n", filepath.Join(c.outAs, pageFile))
+	if drawn > 0 {
+		fmt.Fprintf(w, "  %s\n  %s\n", filepath.Join(c.outAs, sheetFile), filepath.Join(c.outAs, imagesDir)+string(filepath.Separator))
+	}
 	if len(failed) > 0 {
 		return fmt.Errorf("%d of %d jobs failed, the first: %s", len(failed), len(page.Pictures), failed[0])
 	}

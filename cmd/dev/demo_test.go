@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -177,5 +178,37 @@ func TestDemoInterrupted(t *testing.T) {
 	}
 	if left := list(t, tmp); len(left) > 0 {
 		t.Errorf("left in the temporary folder: %q", left)
+	}
+}
+
+// TestDemoTellsOfFailedJobs orders what no worker does: the demo must show it, say so and fail.
+func TestDemoTellsOfFailedJobs(t *testing.T) {
+	inRepository(t)
+	c := &config{out: filepath.Join(t.TempDir(), "demo"), library: library(t), level: "error"}
+	if err := c.finish(io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	plan, unknown := demoPlan("tiny-emoji", []string{"a cat"}), "telepathy"
+	plan.Defaults.Scheduler = &unknown
+	page, err := drawDemo(t.Context(), c, plan, 1, &progress{out: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := page.Pictures[0]
+	if !p.Failed() || !strings.HasPrefix(p.Error, "invalid_job: ") || !strings.Contains(p.Error, unknown) {
+		t.Errorf("failed %v with %q, want an invalid_job that names %s", p.Failed(), p.Error, unknown)
+	}
+	if i := slices.IndexFunc(p.Spans, func(s gallery.Span) bool { return s.Name == "text-to-image" && s.Failed }); i < 0 {
+		t.Errorf("no failed span text-to-image among %d", len(p.Spans))
+	}
+	if err := writeOutput(c.out, page); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{pageFile}, list(t, c.out)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	var stdout bytes.Buffer
+	if err := reportDemo(&stdout, c, page, time.Second); err == nil || !strings.Contains(err.Error(), "1 of 1 jobs failed") || strings.Contains(stdout.String(), sheetFile) {
+		t.Errorf("error %v, want one that tells of 1 failed job; standard output:\n%s", err, &stdout)
 	}
 }

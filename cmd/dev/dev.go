@@ -28,12 +28,12 @@ func runDev(ctx context.Context, p process, c *config) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
 
-	client, err := queue.Connect(ctx, s.queueConfig("stipple dev", c.log))
+	client, err := s.connect(ctx, "stipple dev", c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, client.Close(context.WithoutCancel(ctx))) }()
-	earlier, err := lastResult(ctx, client, s.nats.URL())
+	earlier, err := lastResult(ctx, s.nats.URL(), client.Names().ResultsStream())
 	if err != nil {
 		return err
 	}
@@ -70,11 +70,7 @@ func watch(ctx context.Context, p process, c *config, s *services, client *queue
 }
 
 // lastResult is the sequence of the last result that earlier runs have left in the stream, 0 for none.
-func lastResult(ctx context.Context, client *queue.Client, url string) (uint64, error) {
-	if _, err := client.Ensure(ctx, queue.Layout{}); err != nil {
-		return 0, err
-	}
-	stream := client.Names().ResultsStream()
+func lastResult(ctx context.Context, url, stream string) (uint64, error) {
 	nc, err := nats.Connect(url)
 	if err != nil {
 		return 0, fmt.Errorf("connecting to the broker: %w", err)

@@ -27,7 +27,7 @@ type ordered struct {
 
 // order is the customer's side of the queue: it waits for the worker's model, publishes the plan's jobs, and fetches
 // each picture once its result is there.
-func order(ctx context.Context, s *services, c *config, plan batch.Plan, total int64, show *progress) (o ordered, err error) {
+func order(ctx context.Context, client *queue.Client, s *services, c *config, plan batch.Plan, total int64, show *progress) (o ordered, err error) {
 	t, err := otel.Setup(ctx, otel.Options{Getenv: s.getenv, Logger: c.log, ServiceName: "enqueue"})
 	if err != nil {
 		return o, err
@@ -37,11 +37,6 @@ func order(ctx context.Context, s *services, c *config, plan batch.Plan, total i
 		defer cancel()
 		err = errors.Join(err, t.Shutdown(flush))
 	}()
-	client, err := queue.Connect(ctx, s.queueConfig("stipple demo", c.log))
-	if err != nil {
-		return o, err
-	}
-	defer func() { err = errors.Join(err, client.Close(context.WithoutCancel(ctx))) }()
 	store, err := upload.Open(ctx, s.storeConfig(), t.Tracer())
 	if err != nil {
 		return o, err
@@ -89,9 +84,6 @@ func order(ctx context.Context, s *services, c *config, plan batch.Plan, total i
 
 // awaitModel returns the model once a worker has registered it.
 func awaitModel(ctx context.Context, client *queue.Client, name string) (queue.Model, error) {
-	if _, err := client.Ensure(ctx, queue.Layout{Models: []string{name}}); err != nil {
-		return queue.Model{}, err
-	}
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
 	for {

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/stipple-ai/stipple/internal/local/natsd"
 	"github.com/stipple-ai/stipple/internal/local/otlpd"
@@ -84,6 +86,28 @@ func splitAddress(setting, address string) (host string, port int, err error) {
 func (s *services) queueConfig(name string, logger *slog.Logger) queue.Config {
 	return queue.Config{URL: s.nats.URL(), Name: name, Logger: logger}
 }
+
+// connect returns a client of the broker, on which everything is made that jobs for the models need. This is not
+// interrupted when ctx ends: a nats-server that stops while it makes a stream forgets to close it.
+func (s *services) connect(ctx context.Context, name string, c *config) (*queue.Client, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), setupTimeout)
+	defer cancel()
+	client, err := queue.Connect(ctx, s.queueConfig(name, c.log))
+	if err != nil {
+		return nil, err
+	}
+	layout := queue.Layout{}
+	for _, m := range c.served {
+		layout.Models = append(layout.Models, m.Name)
+	}
+	if _, err := client.Ensure(ctx, layout); err != nil {
+		return nil, errors.Join(err, client.Close(ctx))
+	}
+	return client, nil
+}
+
+// setupTimeout bounds what takes a tenth of a second on a machine that is not overloaded.
+const setupTimeout = 30 * time.Second
 
 // storeConfig leads to the bucket.
 func (s *services) storeConfig() upload.Config {

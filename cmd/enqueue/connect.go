@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/stipple-ai/stipple/internal/flagenv"
+	"github.com/stipple-ai/stipple/internal/otel"
+	"github.com/stipple-ai/stipple/internal/queue"
+)
+
+// brokerFlags say how to reach the broker.
+type brokerFlags struct {
+	config     queue.Config
+	autoCreate bool
+}
+
+func (f *brokerFlags) define(fs *pflag.FlagSet) {
+	c := &f.config
+	fs.StringVar(&c.URL, "nats-url", queue.DefaultURL, "NATS servers, comma-separated; a server that is away is waited for")
+	fs.StringVar(&c.Creds, "nats-creds", "", "file with the user's JWT and seed")
+	fs.StringVar(&c.NKey, "nats-nkey", "", "file with the user's NKey seed")
+	fs.StringVar(&c.CA, "nats-ca", "", "file with the certificate authorities of the servers")
+	fs.StringVar(&c.InboxPrefix, "nats-inbox-prefix", "", "prefix of reply subjects, where accounts keep users apart")
+	fs.StringVar(&c.Prefix, "queue-prefix", "", "prefix of streams, subjects and buckets, so that several queues share one broker")
+	fs.BoolVar(&f.autoCreate, "queue-auto-create", true, "create streams and buckets that are missing; never change what is there")
+}
+
+// closeTimeout bounds the farewell to the broker.
+const closeTimeout = 3 * time.Second
+
+// connect returns a client of the broker, which it waits for. Done sends what is buffered and closes it.
+func (f *brokerFlags) connect(ctx context.Context, logger *slog.Logger) (c *queue.Client, done func() error, err error) {
+	cfg := f.config
+	cfg.NoAutoCreate, cfg.Name, cfg.Logger = !f.autoCreate, "enqueue", logger
+	if c, err = queue.Connect(ctx, cfg); err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("%w: %w", errInterrupted, err)
+		}
+		return nil, nil, err
+	}
+	done = func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		return c.Close(ctx)
+	}
+	return c, done, nil
+}
+
+// prepare makes what the queue lacks and says what is unusual about the rest.
+func prepare(ctx context.Context, c *queue.Client, logger *slog.Logger) error {
+	differences, err := c.Ensure(ctx, queue.Layout{})
+	for _, d := range differences {
+		logger.WarnContext(ctx, "the broker is not set up as this program would do it",
+			slog.String("object", d.Object), slog.String("field", d.Field), slog.String("have", d.Have), slog.String("want", d.Want))
+	}
+	return err
+}
+
+// telemetryFlags are the settings of telemetry that are not OTEL_* variables.
+type telemetryFlags struct{ flushTimeout time.Duration }
+
+func (f *telemetryFlags) define(fs *pflag.FlagSet) {
+	fs.DurationVar(&f.flushTimeout, "flush-timeout", 4*time.Second, "most time for telemetry at the end; traces follow the OTEL_* variables")
+	flagenv.Bind(fs, "flush-timeout", "FLUSH_TIMEOUT")
+}
+
+// start sets telemetry up. Done delivers what is waiting, for at most the flush timeout; what is lost is logged
+// and costs nothing else.
+func (f *telemetryFlags) start(ctx context.Context, getenv func(string) string, logger *slog.Logger) (t *otel.Telemetry, done func(), err error) {
+	if f.flushTimeout < 0 {
+		return nil, nil, input(fmt.Errorf("FLUSH_TIMEOUT (--flush-timeout) is %v: must not be negative", f.flushTimeout))
+	}
+	t, err = otel.Setup(ctx, otel.Options{Getenv: getenv, Logger: logger, ServiceName: "enqueue", ServiceVersion: version()})
+	if err != nil {
+		return nil, nil, err
+	}
+	return t, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.flushTimeout)
+		defer cancel()
+		if err := t.Shutdown(ctx); err != nil {
+			logger.WarnContext(ctx, "telemetry was lost", slog.Any("error", err))
+		}
+	}, nil
+}
+
+// interrupted replaces the error of something that a signal ended by one that says how to go on; any other
+// error stays.
+func interrupted(ctx context.Context, err error, how string) error {
+	if err == nil || ctx.Err() == nil || !errors.Is(err, context.Cause(ctx)) {
+		return err
+	}
+	return fmt.Errorf("%w; %s", errInterrupted, how)
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/stipple-ai/stipple/internal/batch"
+)
+
+// rows are the rows of the prompts given as arguments, or of the file. The input is read twice, once to check
+// it and once to send it, so standard input that cannot be rewound is copied to a temporary file first. Done
+// closes what was opened.
+func (a *app) rows(ctx context.Context, prompts []string, file, format string) (rows batch.Rows, done func() error, err error) {
+	nothing := func() error { return nil }
+	switch {
+	case len(prompts) > 0 && file != "":
+		return nil, nil, input(errors.New("prompts and --file: give one of the two"))
+	case len(prompts) > 0 && format != "":
+		return nil, nil, input(errors.New("--input-format is for --file: prompts as arguments are taken as they are"))
+	case len(prompts) > 0:
+		return batch.Args(prompts...), nothing, nil
+	case file == "":
+		return nil, nil, input(errors.New("nothing to enqueue: give prompts, or rows with --file (`enqueue -h` shows how)"))
+	}
+	f, err := inputFormat(file, format)
+	if err != nil {
+		return nil, nil, input(err)
+	}
+	if file == "-" {
+		return a.standardInput(ctx, f)
+	}
+	return batch.Source(f, file, func() (io.ReadCloser, error) {
+		in, err := os.Open(file)
+		if err != nil {
+			return nil, input(fmt.Errorf("--file: %w", err))
+		}
+		return in, nil
+	}), nothing, nil
+}
+
+// inputFormat is the format that is named, else that of the file's extension. What is not known by its
+// extension is text, but for formats that would make nonsense of it.
+func inputFormat(file, named string) (batch.Format, error) {
+	known := batch.Formats()
+	if named != "" {
+		if f := batch.Format(named); slices.Contains(known, f) {
+			return f, nil
+		}
+		return "", fmt.Errorf("--input-format is %q: must be one of %v", named, known)
+	}
+	switch ext := strings.ToLower(filepath.Ext(file)); ext {
+	case ".csv":
+		return batch.CSVFormat, nil
+	case ".jsonl", ".ndjson":
+		return batch.JSONLFormat, nil
+	case ".json", ".yaml", ".yml", ".tsv", ".xlsx", ".parquet":
+		return "", fmt.Errorf("--file %s: %s files are not read; write text, CSV or JSON lines, or say --input-format text if it is text", file, ext)
+	}
+	return batch.TextFormat, nil
+}
+
+// standardInput are the rows of standard input.
+func (a *app) standardInput(ctx context.Context, format batch.Format) (rows batch.Rows, done func() error, err error) {
+	const name = "standard input"
+	file, isFile := a.stdin.(*os.File)
+	if isFile {
+		info, err := file.Stat()
+		isFile = err == nil && info.Mode().IsRegular()
+	}
+	done = func() error { return nil }
+	start := int64(0)
+	if isFile {
+		if start, err = file.Seek(0, io.SeekCurrent); err != nil {
+			return nil, nil, fmt.Errorf("reading %s: %w", name, err)
+		}
+	} else {
+		if file, err = spool(ctx, a.stdin); err != nil {
+			return nil, nil, fmt.Errorf("reading %s: %w", name, err)
+		}
+		done = file.Close
+	}
+	return batch.Source(format, name, func() (io.ReadCloser, error) {
+		return io.NopCloser(io.NewSectionReader(file, start, math.MaxInt64-start)), nil
+	}), done, nil
+}
+
+// spool copies r to a temporary file that has no name any more, and so is gone with the process.
+func spool(ctx context.Context, r io.Reader) (*os.File, error) {
+	file, err := os.CreateTemp("", "stipple-enqueue-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	copied := make(chan error, 1)
+	go func() { // ends with the input; a signal does not wait for that, and the process ends then
+		_, err := io.Copy(file, r)
+		copied <- err
+	}()
+	select {
+	case err = <-copied:
+	case <-ctx.Done():
+		return nil, errInterrupted
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// nowhere is a world without a broker: what is found before anything connects is found here.
+func nowhere(t *testing.T) *world {
+	return &world{t: t, env: map[string]string{"NATS_URL": "nats://127.0.0.1:1"}}
+}
+
+func TestBadInputIsFoundBeforeAnythingConnects(t *testing.T) {
+	csv := file(t, "bad.csv", "prompt,seed,width\na,1,\nb,x,\nc,1,7\nd,1,64\n")
+	long := strings.Repeat("x", 65)
+	tests := []struct {
+		name string
+		args []string
+		env  map[string]string
+		want []string
+	}{
+		{"nothing", nil, nil, []string{"nothing to enqueue: give prompts, or rows with --file"}},
+		{"prompts and a file", []string{"a", "--file", csv}, nil, []string{"prompts and --file: give one of the two"}},
+		{"a format of prompts", []string{"a", "--input-format", "csv"}, nil, []string{"--input-format is for --file"}},
+		{"unknown flag", []string{"a", "--colour", "red"}, nil, []string{"unknown flag: --colour", "enqueue -h"}},
+		{"flag without a value", []string{"a", "--seeds"}, nil, []string{"--seeds"}},
+		{"seeds", []string{"a", "--seeds", "1..x"}, nil, []string{"--seeds: seed: a range is first..last"}},
+		{"empty seeds", []string{"a", "--seeds", ""}, nil, []string{"--seeds: seed: an empty value"}},
+		{"several flags", []string{"a", "--steps", "0", "--guidance-scale", "99", "--width", "7"}, nil, []string{
+			"--steps: num_inference_steps must be from 1 to 1000, is 0", "--guidance-scale: guidance_scale must be from 0 to 50, is 99", "--width: width must be from 8"}},
+		{"scheduler", []string{"a", "--scheduler", "euler a"}, nil, []string{"--scheduler: scheduler must be"}},
+		{"format", []string{"a", "--format", "webp"}, nil, []string{"--format: format webp is not supported by this version"}},
+		{"quality", []string{"a", "--quality", "101"}, nil, []string{"--quality: quality must be from 1 to 100"}},
+		{"deadline", []string{"a", "--deadline", "soon"}, nil, []string{"--deadline: deadline must be a time as in RFC 3339"}},
+		{"model", []string{"a", "--model", "a/b"}, nil, []string{"--model: model must be"}},
+		{"size and width", []string{"a", "--size", "64x64", "--width", "64"}, nil, []string{"--size: --width and --height say the same"}},
+		{"size", []string{"a", "--size", "64"}, nil, []string{"--size: a size is <width>x<height>"}},
+		{"too many", []string{"a", "--seeds", "1..1000000", "--steps", "1..1000", "--guidance-scale", "1,2"}, nil, []string{"more than 1000000000 jobs"}},
+		{"priority", []string{"a", "--priority", "urgent"}, nil, []string{`--priority is "urgent": must be one of high, normal, low`}},
+		{"batch", []string{"a", "--batch", "a.b"}, nil, []string{"--batch: batch_id must be 1 to 64"}},
+		{"long batch", []string{"a", "--batch", long}, nil, []string{"--batch: batch_id must be 1 to 64"}},
+		{"log level", []string{"a", "--log-level", "loud"}, nil, []string{`LOG_LEVEL (--log-level) is "loud"`}},
+		{"variable", []string{"a"}, map[string]string{"ENQUEUE_PRIORITY": "urgent"}, []string{`--priority is "urgent"`}},
+		{"variable of a kind", []string{"a"}, map[string]string{"ENQUEUE_WAIT": "perhaps", "FLUSH_TIMEOUT": "soon"}, []string{"ENQUEUE_WAIT", "FLUSH_TIMEOUT"}},
+		{"broker", []string{"a"}, map[string]string{"NATS_URL": "http://x"}, []string{"NATS_URL", `scheme "http"`}},
+		{"credentials", []string{"a"}, map[string]string{"NATS_CREDS": "/nonexistent"}, []string{"NATS_CREDS", "/nonexistent"}},
+		{"prefix", []string{"a"}, map[string]string{"QUEUE_PREFIX": "a.b"}, []string{"QUEUE_PREFIX"}},
+		{"key prefix", []string{"a"}, map[string]string{"S3_PREFIX": "a"}, []string{"S3_PREFIX (--s3-prefix)", `must end in "/"`}},
+		{"endpoint", []string{"a", "--out", t.TempDir()}, map[string]string{"AWS_ENDPOINT_URL": "ftp://x"}, []string{"AWS_ENDPOINT_URL_S3", "ftp://x"}},
+		{"rows", []string{"--file", csv}, nil, []string{csv + ":3: seed must be an integer from 0 to 2^64-1", csv + ":4: width must be from 8 to 16384, is 7"}},
+		{"no file", []string{"--file", "/nonexistent/rows"}, nil, []string{"--file: open /nonexistent/rows"}},
+		{"empty file", []string{"--file", file(t, "empty.txt", "\n\n")}, nil, []string{"the input has no rows"}},
+		{"kind of file", []string{"--file", "a.yaml"}, nil, []string{".yaml files are not read"}},
+		{"format of file", []string{"--file", csv, "--input-format", "xml"}, nil, []string{`--input-format is "xml": must be one of [text csv jsonl]`}},
+		{"row and flag", []string{"--file", file(t, "a.csv", "prompt,seed\na,1\n"), "--seeds", "1..2"}, nil, []string{"a.csv:2: sets seed, which takes 2 values"}},
+		{"folder", []string{"a", "--out", filepath.Join(csv, "x")}, nil, []string{"--out:", "not a directory"}},
+		{"wait without a batch", []string{"wait"}, nil, []string{"enqueue wait takes the batch to wait for, and got 0 arguments"}},
+		{"wait for a bad batch", []string{"wait", "a b"}, nil, []string{"batch_id must be"}},
+		{"setup without models", []string{"setup"}, nil, []string{"--models: name the models"}},
+		{"setup with arguments", []string{"setup", "x"}, nil, []string{"enqueue setup takes flags alone"}},
+		{"setup of a short lease", []string{"setup", "--models", "m", "--ack-wait", "1ms"}, nil, []string{"--ack-wait must be at least 1s"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := nowhere(t)
+			maps.Copy(w.env, tt.env)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			r := w.runWith(ctx, nil, nil, tt.args...)
+			r.want(t, exitInput, tt.want...)
+			if strings.Contains(r.stderr, "waiting for the broker") || r.stdout != "" {
+				t.Errorf("it went on: stdout %q, stderr %q", r.stdout, r.stderr)
+			}
+		})
+	}
+}
+
+func TestUnreachableBrokerIsWaitedFor(t *testing.T) {
+	w := nowhere(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	w.runWith(ctx, nil, nil, "a cat").want(t, exitInterrupted, "waiting for the broker", "127.0.0.1:1")
+}
+
+func TestHelpIsTheManual(t *testing.T) {
+	w := nowhere(t)
+	r := w.run("-h")
+	r.want(t, exitOK, "enqueue --file jobs.csv --batch monday", "Exit codes:", "[$NATS_URL]", "[$ENQUEUE_SEEDS]", "[$S3_PREFIX]", "[$QUEUE_AUTO_CREATE]")
+	w.run("wait", "-h").want(t, exitOK, "enqueue wait monday --out pictures", "[$AWS_ENDPOINT_URL_S3]")
+	w.run("setup", "-h").want(t, exitOK, "[$ACK_WAIT]", "[$MODELS]")
+	w.run("--version").want(t, exitOK, "enqueue version")
+	w.env["AWS_SECRET_ACCESS_KEY"] = "hunter2"
+	if r := w.run("-h"); strings.Contains(r.stdout, "hunter2") {
+		t.Error("a secret is printed")
+	}
+}
+
+func TestDryRun(t *testing.T) {
+	w := nowhere(t)
+	r := w.run("--dry-run", "a cat", "a dog", "--seeds", "1..600000")
+	r.want(t, exitOK, "2 rows make 1200000 jobs in 1200 chunks", "nothing was sent", `"prompt":"a cat"`, "the only one that workers have registered")
+	r = w.run("--dry-run", "--json", "a cat", "--model", "m,n", "--batch", "b")
+	r.want(t, exitOK)
+	l := lines(t, r.stdout)
+	if len(l) != 1 || l[0]["jobs"] != 2.0 || l[0]["rows"] != 1.0 || l[0]["chunks"] != 1.0 || l[0]["first"].(map[string]any)["model"] != "m" {
+		t.Errorf("lines %v", l)
+	}
+	r = w.run("--dry-run", "--json", "a cat")
+	if first := lines(t, r.stdout)[0]["first"].(map[string]any); first["model"] != nil || first["prompt"] != "a cat" {
+		t.Errorf("first job %v", first)
+	}
+}
+
+// TestStandardInput reads standard input as a file, from where it stands, and as a pipe that never ends.
+func TestStandardInput(t *testing.T) {
+	w := nowhere(t)
+	f, err := os.Open(file(t, "rows", "skipped\na\nb\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Seek(int64(len("skipped\n")), io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	w.runWith(t.Context(), f, nil, "--dry-run", "--file", "-").want(t, exitOK, "2 rows make 2 jobs")
+	r, pipe := io.Pipe()
+	defer pipe.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	w.runWith(ctx, r, nil, "--dry-run", "--file", "-").want(t, exitInterrupted, "reading standard input: interrupted")
+	bad := bytes.NewReader([]byte("a\n\xff\n"))
+	w.runWith(t.Context(), bad, nil, "--dry-run", "--file", "-").want(t, exitInput, "standard input:2: prompt is not valid UTF-8")
+}
+
+func TestShellWord(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "''", "a": "a", "1..8": "1..8", "a cat": "'a cat'", "it's": `'it'\''s'`, "$HOME": "'$HOME'", "a\nb": "'a\nb'", "é": "'é'", "--x=1": "--x=1", "*": "'*'", "~": "'~'",
+	} {
+		if got := shellWord(in); got != want {
+			t.Errorf("shellWord(%q) = %s, want %s", in, got, want)
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stipple-ai/stipple/internal/batch"
+	"github.com/stipple-ai/stipple/internal/flagenv"
+	"github.com/stipple-ai/stipple/internal/otel"
+	"github.com/stipple-ai/stipple/internal/queue"
+)
+
+// Exit codes.
+const (
+	exitOK          = 0
+	exitFailed      = 1   // something broke
+	exitInput       = 2   // bad flags or rows, an unknown model; or a job that failed
+	exitCancelled   = 3   // no job failed, and some were cancelled
+	exitInterrupted = 130 // by a signal, as shells count it
+)
+
+// inputError is something the caller has to mend. Nothing was sent.
+type inputError struct{ error }
+
+func (e inputError) Unwrap() error { return e.error }
+
+// input marks err, if it is one, as the caller's.
+func input(err error) error {
+	if err == nil {
+		return nil
+	}
+	return inputError{err}
+}
+
+// What a batch that was waited for came to, where not every job succeeded.
+var (
+	errJobsFailed    = errors.New("jobs failed")
+	errJobsCancelled = errors.New("jobs were cancelled")
+	errInterrupted   = errors.New("interrupted")
+)
+
+// exitCode is where all errors come home.
+func exitCode(err error) int {
+	_, mine := errors.AsType[inputError](err)
+	_, setting := errors.AsType[*queue.ConfigError](err)
+	_, row := errors.AsType[*batch.RowError](err)
+	switch {
+	case err == nil:
+		return exitOK
+	case mine, setting, row, errors.Is(err, batch.ErrRowsDiffer), errors.Is(err, errJobsFailed):
+		return exitInput
+	case errors.Is(err, batch.ErrCancelled), errors.Is(err, errJobsCancelled):
+		return exitCancelled
+	case errors.Is(err, errInterrupted):
+		return exitInterrupted
+	}
+	return exitFailed
+}
+
+// app is what the commands share: the process's surroundings.
+type app struct {
+	args   []string
+	getenv func(string) string
+	stdin  io.Reader
+	stdout io.Writer
+	stderr *console
+	width  int // of the terminal that standard output is; 0 if it is none
+
+	logLevel string
+}
+
+// run is the whole program: it returns what main makes the exit code from.
+func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
+	console := newConsole(stderr)
+	a := &app{args: args, getenv: getenv, stdin: stdin, stdout: console.beside(stdout), stderr: console, width: terminalWidth(stdout)}
+	root := a.command()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(a.stderr)
+	return root.ExecuteContext(ctx)
+}
+
+// command is the root: it enqueues, and knows the other commands.
+func (a *app) command() *cobra.Command {
+	root := a.enqueueCommand()
+	root.Version = version()
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.CompletionOptions.DisableDefaultCmd = true // its name would be one prompt less
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return input(fmt.Errorf("%w (`%s -h` lists the flags)", err, cmd.CommandPath()))
+	})
+	root.AddCommand(a.waitCommand(), a.setupCommand())
+	for _, cmd := range append(root.Commands(), root) {
+		cmd.Flags().SortFlags = false
+		cmd.Flags().StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error; the log goes to standard error")
+		flagenv.Describe(cmd.Flags())
+		begin := cmd.RunE
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if err := flagenv.Apply(cmd.Flags(), a.getenv); err != nil {
+				return input(err)
+			}
+			return begin(cmd, args)
+		}
+	}
+	return root
+}
+
+// logger writes to standard error, around the progress bar.
+func (a *app) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
+		return nil, input(fmt.Errorf("LOG_LEVEL (--log-level) is %q: must be debug, info, warn or error", a.logLevel))
+	}
+	return slog.New(otel.LogHandler(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))), nil
+}
+
+// version is the module's, or the commit's.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "devel"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/spf13/pflag"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/stipple-ai/stipple/internal/flagenv"
+	"github.com/stipple-ai/stipple/internal/upload"
+)
+
+// storeFlags say where pictures are and where they shall go.
+type storeFlags struct {
+	out      string
+	config   upload.Config
+	endpoint string // AWS_ENDPOINT_URL, which AWS_ENDPOINT_URL_S3 goes before
+}
+
+func (f *storeFlags) define(fs *pflag.FlagSet) {
+	fs.StringVar(&f.out, "out", "", "download each picture into this folder as it lands, with a manifest.jsonl; implies --wait, and goes on with what is there")
+	own(fs, "out")
+	c := &f.config
+	fs.StringVar(&c.Bucket, "s3-bucket", "", "bucket of the pictures; default the one that each result names")
+	fs.StringVar(&c.Prefix, "s3-prefix", "", "prefix of every key, ending in /; default <queue-prefix>/")
+	fs.StringVar(&c.Addressing, "s3-addressing-style", upload.AddressingAuto, "path, virtual, or auto: path where an endpoint is set")
+	fs.StringVar(&c.Endpoint, "aws-endpoint-url-s3", "", "base URL of an S3-compatible store; default AWS")
+	fs.StringVar(&f.endpoint, "aws-endpoint-url", "", "the same, for all of AWS")
+	fs.StringVar(&c.Region, "aws-region", "", "region; default by the AWS SDK's own rules, which hold for what is not a flag here, too")
+	fs.StringVar(&c.AccessKeyID, "aws-access-key-id", "", "key of the store")
+	fs.StringVar(&c.SecretAccessKey, "aws-secret-access-key", "", "its secret; better in the environment")
+	fs.StringVar(&c.SessionToken, "aws-session-token", "", "its session token; better in the environment")
+	flagenv.Secret(fs, "aws-secret-access-key")
+	flagenv.Secret(fs, "aws-session-token")
+}
+
+// keyPrefix is what every key begins with.
+func (f *storeFlags) keyPrefix(queuePrefix string) string {
+	if f.config.Prefix == "" && queuePrefix != "" {
+		return queuePrefix + "/"
+	}
+	return f.config.Prefix
+}
+
+// check judges the settings, and completes them.
+func (f *storeFlags) check(queuePrefix string) error {
+	c := &f.config
+	c.Prefix = f.keyPrefix(queuePrefix)
+	if c.Endpoint == "" {
+		c.Endpoint = f.endpoint
+	}
+	if f.out == "" {
+		if err := upload.ValidatePrefix(c.Prefix); err != nil { // keys are printed
+			return fmt.Errorf("S3_PREFIX (--s3-prefix): %w", err)
+		}
+		return nil
+	}
+	judged := *c
+	if judged.Bucket == "" {
+		judged.Bucket = "named-by-results"
+	}
+	return judged.Validate()
+}
+
+// stores opens the stores of buckets, each once. Its methods may be called from several goroutines.
+type stores struct {
+	config upload.Config
+	tracer trace.Tracer
+
+	mu   sync.Mutex
+	open map[string]*upload.Store // by bucket
+}
+
+// get returns the store of the bucket that was set, else of the one that a result names.
+func (s *stores) get(ctx context.Context, bucket string) (*upload.Store, error) {
+	c := s.config
+	if c.Bucket == "" {
+		c.Bucket = bucket
+	}
+	if c.Bucket == "" {
+		return nil, errors.New("the result names no bucket; set --s3-bucket")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if store := s.open[c.Bucket]; store != nil {
+		return store, nil
+	}
+	store, err := upload.Open(ctx, c, s.tracer)
+	if err != nil {
+		return nil, fmt.Errorf("opening bucket %s: %w", c.Bucket, err)
+	}
+	if s.open == nil {
+		s.open = map[string]*upload.Store{}
+	}
+	s.open[c.Bucket] = store
+	return store, nil
+}
+
+// close closes what was opened.
+func (s *stores) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, store := range s.open {
+		store.Close()
+	}
+}

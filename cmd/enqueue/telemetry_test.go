@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stipple-ai/stipple/internal/local/otlpd"
+)
+
+func TestTelemetry(t *testing.T) {
+	w := newWorld(t, "m")
+	sink, err := otlpd.Start(otlpd.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.Stop()
+	w.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = sink.Endpoint()
+	r := w.run("a cat", "a dog", "--batch", "b", "--json")
+	r.want(t, exitOK)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	spans, err := sink.WaitFor(ctx, func(s []otlpd.Span) bool { return len(s) >= 3 })
+	if err != nil {
+		t.Fatalf("%v; spans %v", err, spans)
+	}
+	all := lines(t, r.stdout)
+	command := typed(all, "batch")[0]["trace_id"]
+	told := map[any]bool{}
+	for _, l := range typed(all, "job") {
+		told[l["trace_id"]] = true
+	}
+	for _, s := range spans {
+		if s.Resource["service.name"] != "enqueue" {
+			t.Errorf("service.name %v", s.Resource["service.name"])
+		}
+		switch s.Name {
+		case "enqueue":
+			if s.TraceID != command || s.ParentID != "" || s.Status.Code != "UNSET" {
+				t.Errorf("span %+v", s)
+			}
+		case "publish jobs.normal.m":
+			if !told[s.TraceID] || s.Kind != "PRODUCER" || s.ParentID != "" || len(s.Links) != 1 || s.Links[0].TraceID != command {
+				t.Errorf("span %+v", s)
+			}
+		default:
+			t.Errorf("span %q", s.Name)
+		}
+	}
+	// A refused run is a failed span; the prompt is in none.
+	w.env["OTEL_SERVICE_NAME"] = "mine"
+	w.run("a secret prompt", "--batch", "b").want(t, exitInput)
+	spans, err = sink.WaitFor(ctx, func(s []otlpd.Span) bool { return len(s) >= 4 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := spans[3]
+	if last.Name != "enqueue" || last.Status.Code != "ERROR" || last.Resource["service.name"] != "mine" || strings.Contains(last.Status.Message, "secret") {
+		t.Errorf("span %+v", last)
+	}
+}
+
+func TestAHangingCollectorHoldsNothingUp(t *testing.T) {
+	w := newWorld(t, "m")
+	sink, err := otlpd.Start(otlpd.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.Stop()
+	sink.SetMode(otlpd.Hang)
+	w.env["OTEL_EXPORTER_OTLP_ENDPOINT"], w.env["FLUSH_TIMEOUT"] = sink.Endpoint(), "200ms"
+	begun := time.Now()
+	w.run("a cat", "--batch", "b").want(t, exitOK)
+	if d := time.Since(begun); d > 5*time.Second {
+		t.Errorf("it took %v", d)
+	}
+	w.jobs("b", 1)
+}

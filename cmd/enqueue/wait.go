@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stipple-ai/stipple/internal/batch"
+	"github.com/stipple-ai/stipple/internal/queue"
+)
+
+const waitManual = `Wait shows how far a batch is until every job of it has a result, and downloads the pictures if it is told where to.
+It may be begun, interrupted and begun again at any time, from any machine.
+
+  enqueue wait 20260102-150405-abcdefgh
+  enqueue wait monday --out pictures
+  enqueue wait monday --json
+
+Exit codes: 0 every job succeeded, 1 something broke, 2 any job failed or ran out of time, 3 any was cancelled,
+130 interrupted.`
+
+// waitFlags are those of `enqueue wait`.
+type waitFlags struct {
+	broker brokerFlags
+	store  storeFlags
+	json   bool
+}
+
+func (a *app) waitCommand() *cobra.Command {
+	f := &waitFlags{}
+	cmd := &cobra.Command{
+		Use:   "wait [flags] BATCH",
+		Short: "Wait for the results of a batch, and download its pictures",
+		Long:  waitManual,
+		Args:  exactly(1, "the batch to wait for"),
+	}
+	fs := cmd.Flags()
+	fs.BoolVar(&f.json, "json", false, "print JSON lines: results, then a summary")
+	own(fs, "json")
+	f.store.define(fs)
+	f.broker.define(fs)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.wait(cmd.Context(), f, args[0]) }
+	return cmd
+}
+
+// exactly refuses any other number of arguments.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return input(fmt.Errorf("%s takes %s, and got %s (`%s -h` shows how)", cmd.CommandPath(), what, count(int64(len(args)), "argument"), cmd.CommandPath()))
+		}
+		return nil
+	}
+}
+
+func (a *app) wait(ctx context.Context, f *waitFlags, id string) error {
+	logger, err := a.logger()
+	if err != nil {
+		return err
+	}
+	if err := batch.ValidateID(id); err != nil {
+		return input(err)
+	}
+	if err := f.store.check(f.broker.config.Prefix); err != nil {
+		return input(err)
+	}
+	pictures, err := openDownloads(&f.store, id, logger)
+	if err != nil {
+		return err
+	}
+	c, closeClient, err := f.broker.connect(ctx, logger)
+	if err != nil {
+		return errors.Join(err, pictures.close())
+	}
+	err = a.follow(ctx, waiting{client: c, batch: id, pictures: pictures, out: a.printer(f.json, nil)})
+	return errors.Join(err, pictures.close(), closeClient())
+}
+
+// waiting is what follow works with.
+type waiting struct {
+	client   *queue.Client
+	batch    string
+	pictures *downloads // nil downloads nothing
+	out      printer
+}
+
+// follow waits for the results of a batch. It prints those that are no success, downloads the pictures of the
+// others, and returns an error that tells how the batch ended.
+func (a *app) follow(ctx context.Context, w waiting) (err error) {
+	show := newProgress(a.stderr)
+	defer show.end()
+	begun := time.Now()
+	var last batch.Update
+	// What is downloaded is told by the goroutine that did it, after the picture; the rest is told here.
+	told := w.pictures.start(func(r queue.Result, file string) { w.out.result(r, file) })
+	for u, followErr := range batch.Follow(ctx, w.client, w.batch) {
+		if err = followErr; err != nil {
+			break
+		}
+		if last = u; u.Result != nil {
+			if err = told.take(ctx, *u.Result); err != nil {
+				break
+			}
+		}
+		show.update(u)
+	}
+	err = errors.Join(err, told.wait())
+	show.end()
+	again := "the jobs go on; go on waiting with: enqueue wait " + w.batch + w.pictures.flag()
+	switch {
+	case errors.Is(err, queue.ErrNoBatch):
+		return input(fmt.Errorf("%w; is --queue-prefix right?", err))
+	case err != nil:
+		return interrupted(ctx, err, again)
+	case !last.Done:
+		return fmt.Errorf("%w; %s", errInterrupted, again)
+	}
+	w.out.end(ending{Batch: w.batch, Total: last.Total, Summary: last.Summary, Elapsed: time.Since(begun), Dir: w.pictures.folder()})
+	return verdict(w.batch, last)
+}
+
+// verdict is the error that stands for the exit code of a batch that is done.
+func verdict(id string, u batch.Update) error {
+	switch bad := u.Summary.Failed + u.Summary.Expired; {
+	case bad > 0:
+		return fmt.Errorf("batch %s: %d of %d %w", id, bad, u.Total, errJobsFailed)
+	case u.Summary.Cancelled > 0:
+		return fmt.Errorf("batch %s: %d of %d %w", id, u.Summary.Cancelled, u.Total, errJobsCancelled)
+	}
+	return nil
+}

@@ -96,6 +96,18 @@ func (w *world) state(stream string) jetstream.StreamState {
 	return s.CachedInfo().State
 }
 
+// consumer is what the broker says of the consumer of a priority and model.
+func (w *world) consumer(priority, model string) *jetstream.ConsumerInfo {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+	defer cancel()
+	c, err := w.js.Consumer(ctx, w.stream("JOBS"), "w-"+priority+"-"+model)
+	if err != nil {
+		w.t.Fatalf("looking up the consumer of %s %s: %v", priority, model, err)
+	}
+	return c.CachedInfo()
+}
+
 // results returns the records of a batch by index.
 func (w *world) results(batch string) map[int]result {
 	w.t.Helper()
@@ -240,6 +252,9 @@ func decode(o object) (pixels []byte, width, height int, err error) {
 	}
 	return pixels, b.Dx(), b.Dy(), nil
 }
+
+// trim is a seed without the quotes that large ones have.
+func trim(seed json.RawMessage) string { return strings.Trim(string(seed), `"`) }
 
 // pixels are the pixels_sha256 of results, by index.
 func pixels(results map[int]result) map[int]string {

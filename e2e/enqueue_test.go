@@ -29,6 +29,16 @@ func (w *world) launchEnqueue(env []string, args ...string) *process {
 	return start(w.t, w.dir, "enqueue", w.environment(env...), given.enqueue, args...)
 }
 
+// enqueueFrom starts enqueue with a file of the story's folder as standard input.
+func (w *world) enqueueFrom(file string, args ...string) *process {
+	w.t.Helper()
+	if file == "" {
+		return w.launchEnqueue(nil, args...)
+	}
+	shell := append([]string{"-c", `exec "$0" "$@" < ` + file, given.enqueue}, args...)
+	return start(w.t, w.dir, "enqueue", w.environment(), "/bin/sh", shell...)
+}
+
 // enqueue runs enqueue until it ends well and returns the lines it printed. It asks for JSON.
 func (w *world) enqueue(args ...string) []printed {
 	w.t.Helper()

@@ -28,10 +28,7 @@ func TestOnePrompt(t *testing.T) {
 		"model": "tiny-emoji", "prompt": "ein rotes Äpfelchen, 1 \"red\" apple <b>&c", "negative_prompt": "blurry", "num_inference_steps": 3,
 		"guidance_scale": 4.5, "seed": "18446744073709551615", "width": 128, "height": 96, "scheduler": "euler_a", "format": "png", "quality": 80,
 	}
-	body, err := json.Marshal(spec.with("version", 1).with("id", "my label").with("batch_id", "Say_1-ce").with("index", 7).with("retry", 0))
-	if err != nil {
-		t.Fatal(err)
-	}
+	body := encode(t, spec.with("version", 1).with("id", "my label").with("batch_id", "Say_1-ce").with("index", 7).with("retry", 0))
 	w.publishModel("normal", "tiny-emoji", "Say_1-ce", body, header("Nats-Msg-Id", "Say_1-ce/7"))
 	r := w.awaitResults("Say_1-ce", 1, 20*time.Second)[7]
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -36,11 +37,17 @@ func (w *world) publish(batch string, index int, j job) uint64 {
 
 func (w *world) publishTo(priority, batch string, index int, j job) uint64 {
 	w.t.Helper()
+	return w.publishRaw(priority, batch, encode(w.t, j), header("Nats-Msg-Id", fmt.Sprintf("%s/%d", batch, index)))
+}
+
+// encode is a job as JSON.
+func encode(t *testing.T, j job) []byte {
+	t.Helper()
 	body, err := json.Marshal(j)
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
-	return w.publishRaw(priority, batch, body, header("Nats-Msg-Id", fmt.Sprintf("%s/%d", batch, index)))
+	return body
 }
 
 // header is a message's header of names and values; the names stay as they are written.

@@ -77,9 +77,9 @@ type fetching struct {
 
 	mu      sync.Mutex // for what follows, and the manifest
 	tell    func(r queue.Result, file string)
-	missing int // pictures that are not in the bucket, or are not what the result says
+	missing int       // pictures that are not in the bucket, or are not what the result says
 	warned  time.Time // when the log last said that the store is away
-	failed  error // the first error that ends the wait
+	failed  error     // the first error that ends the wait
 }
 
 // start begins to take results. Tell is called for each of them, one at a time, once its picture is there.

@@ -15,9 +15,10 @@ TESTFLAGS ?=
 # How long `make fuzz` tries each fuzzer, and `make fuzz-smoke`, which is a part of `make test`.
 FUZZTIME ?= 10m
 SMOKETIME ?= 5s
-# Packages and benchmarks of `make bench`.
+# Benchmarks and packages of `make bench`, and flags for the program that compares whole workers (e2e/bench).
 BENCH ?= .
-PKG ?= ./...
+PKG ?= ./internal/...
+COMPARE ?=
 
 # Packages that build and pass their tests without cgo, and so without ONNX Runtime.
 PURE := ./internal/infer ./internal/infer/clip ./internal/infer/onnx ./internal/infer/rng ./internal/infer/schedule \
@@ -111,8 +112,9 @@ soak: build ## the tests at full size: hours
 	$(ORT) scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: ## benchmarks: BENCH=regexp PKG=./internal/upload
+bench: build ## benchmarks (BENCH=regexp PKG=./internal/upload), then whole workers
 	$(ORT) go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+	$(ORT) go run ./e2e/bench $(COMPARE)
 
 .PHONY: fuzz
 fuzz: ## each fuzzer for FUZZTIME (10m)

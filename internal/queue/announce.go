@@ -128,12 +128,15 @@ func (c *Client) WatchStatus(ctx context.Context) (iter.Seq[Status], error) {
 	return watch[Status](ctx, c, c.names.StatusFilter())
 }
 
-// watch subscribes at once and returns what arrives. Messages that are no T are skipped: anyone may publish.
-// A reader that is too slow misses some.
+// watch subscribes and returns what arrives once the broker knows of it; a broker that is away learns of it when
+// it is back. Messages that are no T are skipped: anyone may publish. A reader that is too slow misses some.
 func watch[T any](ctx context.Context, c *Client, subject string) (iter.Seq[T], error) {
 	sub, err := c.nc.SubscribeSync(subject)
 	if err != nil {
 		return nil, &brokerError{"subscribing to " + subject, err}
+	}
+	if err := c.Check(ctx); err != nil && ctx.Err() == nil {
+		c.log.Debug("watching begins when the broker is back", slog.String("subject", subject), slog.Any("error", err))
 	}
 	unsubscribe := func() {
 		_ = sub.Unsubscribe() // fails on a closed connection, which has ended the subscription

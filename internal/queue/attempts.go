@@ -100,6 +100,9 @@ func (c *Client) HandedBack(ctx context.Context, d *Delivery) error {
 // a job without a record, or with one of an earlier retry, next gets nil; when it returns nil nothing is
 // written.
 func (c *Client) count(ctx context.Context, doing string, d *Delivery, mark string, next func(old *attempts) *attempts) (*attempts, error) {
+	if !d.HasID {
+		return nil, nil // no job, which is never begun
+	}
 	kv, err := c.bucket(ctx, c.names.AttemptsBucket())
 	if err != nil {
 		return nil, err

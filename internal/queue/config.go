@@ -52,6 +52,7 @@ const (
 	reconnectJitter = 500 * time.Millisecond
 	pingInterval    = 10 * time.Second
 	maxPingsOut     = 2
+	writeTimeout    = 5 * time.Second // of a connection whose network went silent
 )
 
 // options checks every setting and returns the client's options, all problems joined.
@@ -72,7 +73,7 @@ func (c Config) options() (nats.Options, error) {
 	fail("NATS_URL", err)
 	o.Servers = servers
 	apply("", nats.Name(c.Name),
-		nats.Timeout(dialTimeout),
+		nats.Timeout(dialTimeout), nats.FlusherTimeout(writeTimeout),
 		nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true), nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectJitter, reconnectJitter),
 		// What cannot be sent now must fail now: a pull that was buffered while the broker was away would

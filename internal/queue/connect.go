@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -150,11 +148,8 @@ func checkVersion(version string) error {
 	if version == "" {
 		return nil
 	}
-	majorText, rest, _ := strings.Cut(version, ".")
-	minorText, _, _ := strings.Cut(rest, ".")
-	major, majorErr := strconv.Atoi(majorText)
-	minor, minorErr := strconv.Atoi(minorText)
-	if majorErr != nil || minorErr != nil {
+	var major, minor int
+	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
 		return fmt.Errorf("%w: it says it is %s", ErrOldServer, quote(version))
 	}
 	if major < minServerMajor || major == minServerMajor && minor < minServerMinor {

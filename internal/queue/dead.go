@@ -58,6 +58,7 @@ func (c *Client) DeadLetter(ctx context.Context, d *Delivery, f Failure) error {
 		subject = c.names.DeadSubject(d.ID.Batch, d.ID.Index)
 	}
 	msg := &nats.Msg{Subject: subject, Header: header, Data: d.Data}
+	// Whether it was stored now or before is the same to the caller: nothing stored for another message stays.
 	_, err := c.putLast(ctx, doing, c.names.DeadStream(), msg, func(last *jetstream.RawStreamMsg) verdict {
 		for _, h := range []string{HeaderSequence, HeaderPublished} {
 			if last.Header.Get(h) != header.Get(h) {

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -52,8 +53,8 @@ func (l Layout) withDefaults() (Layout, error) {
 	}
 	tokens := map[string]string{}
 	for _, m := range l.Models {
-		if err := model(m); err != nil {
-			return l, &ConfigError{"MODELS", err}
+		if why := modelProblem(m); why != "" {
+			return l, &ConfigError{"MODELS", errors.New("a name " + why)}
 		}
 		if other, taken := tokens[ModelToken(m)]; taken && other != m {
 			return l, &ConfigError{"MODELS", fmt.Errorf("%s and %s are the same in subjects, %s; rename one of them", other, m, ModelToken(m))}

@@ -44,8 +44,8 @@ var ErrModelConflict = errors.New("another model is registered")
 // digests, because two workers would draw different pictures for the same job. A name whose subject token
 // another name has taken is ErrModelConflict either way: their jobs would reach each other's workers.
 func (c *Client) RegisterModel(ctx context.Context, m Model, replace bool) error {
-	if err := model(m.Name); err != nil {
-		return fmt.Errorf("registering a model: %w", err)
+	if why := modelProblem(m.Name); why != "" {
+		return fmt.Errorf("registering a model: its name %s", why)
 	}
 	if m.Digest == "" {
 		return fmt.Errorf("registering model %s: it has no digest", m.Name)

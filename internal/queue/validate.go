@@ -45,13 +45,21 @@ func within[T int | float64](field string, v *T, lo, hi T) error {
 }
 
 func model(name string) error {
-	switch {
-	case name == "":
-		return &InvalidError{"model", "is missing"}
-	case !validModel(name):
-		return &InvalidError{"model", fmt.Sprintf("must be a letter or digit and up to 63 of A-Z a-z 0-9 . _ -, is %s", quote(name))}
+	if why := modelProblem(name); why != "" {
+		return &InvalidError{"model", why}
 	}
 	return nil
+}
+
+// modelProblem says what is wrong with a model's name, "" if nothing is.
+func modelProblem(name string) string {
+	switch {
+	case name == "":
+		return "is missing"
+	case !validModel(name):
+		return fmt.Sprintf("must be a letter or digit and up to 63 of A-Z a-z 0-9 . _ -, is %s", quote(name))
+	}
+	return ""
 }
 
 func text(field string, s *string) error {

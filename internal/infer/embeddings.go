@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"encoding/binary"
+	"errors"
 	"sync"
 	"time"
 )
@@ -77,18 +78,15 @@ func (c *embeddings) claim(key string) (e *entry, mine bool) {
 
 func (c *embeddings) encode(ctx context.Context, e *entry, t Tokens, res encoded) (_ encoded, err error) {
 	defer func() { c.settle(e, err) }()
-	defer recovered(&err, "encoding the text")
 	start := time.Now()
-	leave, err := c.room.enter(ctx)
-	if err != nil {
-		return res, err
-	}
-	defer leave()
-	begin := time.Now()
-	res.waited += begin.Sub(start)
-	e.embedding, err = c.encoder.Encode(ctx, t)
-	res.embedding, res.took = e.embedding, time.Since(begin)
-	return res, err
+	outside := c.room.do(ctx, func() {
+		defer recovered(&err, "encoding the text")
+		begin := time.Now()
+		res.waited += begin.Sub(start)
+		e.embedding, err = c.encoder.Encode(ctx, t)
+		res.embedding, res.took = e.embedding, time.Since(begin)
+	})
+	return res, errors.Join(outside, err)
 }
 
 // settle publishes the entry, drops it if it failed, and keeps the cache within its bytes.

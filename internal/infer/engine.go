@@ -157,11 +157,11 @@ func (l *loop) fly(ctx context.Context, lane *lane) {
 	rows := pick(l.samples, l.cfg.MaxRows, l.info.OneSample)
 	now := time.Now()
 	f := &flight{
-		ctx: ctx, model: l.model, lane: lane, rows: rows, back: l.back,
+		lane: lane, rows: rows,
 		call: Call{Size: rows[0].sample.size, Rows: board(l.samples, rows, now), Pad: pad(len(rows), l.cfg.RowShapes)},
 	}
 	l.flying++
-	lane.calls <- f
+	lane.work <- func() { f.fly(ctx, l.model, l.back) }
 }
 
 // land takes a call back: rows, then the steps of the samples that are whole again, then the lane.

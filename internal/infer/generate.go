@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,7 +86,7 @@ func (e *Engine) denoise(ctx context.Context, s *sample, res *Result) error {
 	}
 	span.SetAttributes(attribute.Int("inference.calls", s.calls), attribute.Float64("inference.rows.mean", res.RowsMean),
 		attribute.Float64("inference.wait", s.wait.Seconds()), attribute.Int("num_inference_steps", s.req.Steps),
-		attribute.Float64("guidance_scale", s.req.Guidance), attribute.String("scheduler", s.req.Scheduler))
+		attribute.Float64("guidance_scale", s.req.Guidance), attribute.String("scheduler", cmp.Or(s.req.Scheduler, e.info.Schedule.Class())))
 	return endSpan(span, err)
 }
 
@@ -115,17 +116,19 @@ func (e *Engine) ride(ctx context.Context, s *sample) error {
 }
 
 // picture decodes latents and checks what came out.
-func (e *Engine) picture(ctx context.Context, latents []float32, size Size, res *Result) (Image, error) {
+func (e *Engine) picture(ctx context.Context, latents []float32, size Size, res *Result) (img Image, err error) {
 	start := time.Now()
-	leave, err := e.decode.enter(ctx)
-	if err != nil {
-		return Image{}, err
-	}
-	defer leave()
-	begin := time.Now()
-	res.Ledger.Wait += begin.Sub(start)
-	defer func() { res.Ledger.Decode = time.Since(begin) }()
+	outside := e.decode.do(ctx, func() {
+		defer recovered(&err, "decoding the picture")
+		begin := time.Now()
+		res.Ledger.Wait += begin.Sub(start)
+		img, err = e.decodeImage(ctx, latents, size)
+		res.Ledger.Decode = time.Since(begin)
+	})
+	return img, errors.Join(outside, err)
+}
 
+func (e *Engine) decodeImage(ctx context.Context, latents []float32, size Size) (Image, error) {
 	ctx, span := startSpan(ctx, "vae_decode")
 	width, height := size.Width*e.info.ScaleFactor, size.Height*e.info.ScaleFactor
 	span.SetAttributes(attribute.Int("image.width", width), attribute.Int("image.height", height))

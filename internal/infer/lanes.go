@@ -3,39 +3,28 @@ package infer
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
 )
 
-// Lanes are the goroutines that run UNet calls, shared by all engines of a process: a CPU wants a lane for each core and one row a call, a GPU one lane of
+// Lanes are the goroutines that call models, shared by all engines of a process: a CPU wants a lane for each core and one row a call, a GPU one lane of
 // many rows. Make them with [NewLanes] and end them with Close.
 type Lanes struct {
-	free chan *lane // holds the idle lanes; engines take one with a call in hand and it comes back with the call
+	free chan *lane // holds the idle lanes; who takes one hands it work and puts it back
 	all  []*lane
 	wg   sync.WaitGroup
 }
 
-// lane is a goroutine and the channel by which the engine that holds it hands it a call.
-type lane struct{ calls chan *flight }
-
-// flight is a call on its way through a lane. Between the lane's two channels it belongs to the lane, otherwise to the engine's Run.
-type flight struct {
-	ctx      context.Context
-	model    Denoiser
-	call     Call
-	rows     []*row
-	lane     *lane
-	back     chan<- *flight
-	err      error
-	duration time.Duration
-}
+// lane is a goroutine, and the channel by which the one that holds it hands it a call of a model.
+type lane struct{ work chan func() }
 
 // NewLanes starts n lanes.
 func NewLanes(n int) *Lanes {
 	l := &Lanes{free: make(chan *lane, n)}
 	for range n {
-		one := &lane{calls: make(chan *flight)}
+		one := &lane{work: make(chan func())}
 		l.all = append(l.all, one)
 		l.free <- one
 		l.wg.Go(one.run)
@@ -46,38 +35,79 @@ func NewLanes(n int) *Lanes {
 // Count returns the number of lanes.
 func (l *Lanes) Count() int { return len(l.all) }
 
-// Close ends the lanes. Every engine's Run must have returned.
+// Close ends the lanes. Every engine's Run, and every Generate, must have returned.
 func (l *Lanes) Close() {
 	for _, one := range l.all {
-		close(one.calls)
+		close(one.work)
 	}
 	l.wg.Wait()
 }
 
-// room is where text encoders and decoders take a place before they call the model: either a lane, so that no more calls run than there are cores, or a
-// number of places of their own beside the lanes, which a GPU can use.
-type room interface {
-	enter(ctx context.Context) (leave func(), err error)
-}
-
-func (l *Lanes) enter(ctx context.Context) (leave func(), err error) {
-	select {
-	case one := <-l.free:
-		return func() { l.free <- one }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+// run is the lane's goroutine; it ends when Close closes work. It stays on one thread, so that what native code keeps for a thread (caches, the allocator's
+// arena) is made once a lane.
+func (l *lane) run() {
+	runtime.LockOSThread()
+	for f := range l.work {
+		f()
 	}
 }
 
-// places is a room of its own: a token for each call at once.
+// flight is a call on its way through a lane. While it flies it belongs to the lane, otherwise to the engine's Run.
+type flight struct {
+	call     Call
+	rows     []*row
+	lane     *lane
+	err      error
+	duration time.Duration
+}
+
+// fly runs the call and sends the flight back.
+func (f *flight) fly(ctx context.Context, model Denoiser, back chan<- *flight) {
+	start := time.Now()
+	f.err = denoise(ctx, model, &f.call)
+	f.duration = time.Since(start)
+	back <- f
+}
+
+// denoise contains a panic in the model: it fails the call, not the process.
+func denoise(ctx context.Context, model Denoiser, c *Call) (err error) {
+	defer recovered(&err, "denoising")
+	return model.Denoise(ctx, c)
+}
+
+// room is where text encoders and decoders run: in a lane, so that no more calls run than there are cores, or beside the lanes, which a GPU can use.
+// do waits for a place, runs f there, and returns when f has; the error is ctx's, when it ended before.
+type room interface {
+	do(ctx context.Context, f func()) error
+}
+
+func (l *Lanes) do(ctx context.Context, f func()) error {
+	select {
+	case one := <-l.free:
+		done := make(chan struct{})
+		one.work <- func() {
+			defer close(done)
+			f()
+		}
+		<-done
+		l.free <- one
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// places is a room of its own: a token for each call at once, which runs in the caller's goroutine.
 type places chan struct{}
 
-func (p places) enter(ctx context.Context) (leave func(), err error) {
+func (p places) do(ctx context.Context, f func()) error {
 	select {
 	case p <- struct{}{}:
-		return func() { <-p }, nil
+		defer func() { <-p }()
+		f()
+		return nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 }
 
@@ -87,22 +117,6 @@ func roomFor(n int, lanes *Lanes) room {
 		return make(places, n)
 	}
 	return lanes
-}
-
-// run is the lane's goroutine; it ends when Close closes calls.
-func (l *lane) run() {
-	for f := range l.calls {
-		start := time.Now()
-		f.err = denoise(f)
-		f.duration = time.Since(start)
-		f.back <- f
-	}
-}
-
-// denoise contains a panic in the model: it fails the call, not the process.
-func denoise(f *flight) (err error) {
-	defer recovered(&err, "denoising")
-	return f.model.Denoise(f.ctx, &f.call)
 }
 
 // recovered turns a panic into an error of type panic, with its stack.

@@ -25,7 +25,10 @@ func collector(t *testing.T) (*otlpd.Server, []string) {
 }
 
 // spans are those of a collector, found by what one looks for.
-type spans []otlpd.Span
+type (
+	span  = otlpd.Span
+	spans []span
+)
 
 // named are the spans of that name, in order of their start.
 func (s spans) named(name string) spans {
@@ -35,7 +38,7 @@ func (s spans) named(name string) spans {
 			found = append(found, span)
 		}
 	}
-	slices.SortFunc(found, func(a, b otlpd.Span) int { return a.Start.Compare(b.Start) })
+	slices.SortFunc(found, func(a, b span) int { return a.Start.Compare(b.Start) })
 	return found
 }
 
@@ -74,7 +77,7 @@ func (s spans) tree(parent string) string {
 			children = append(children, span)
 		}
 	}
-	slices.SortFunc(children, func(a, b otlpd.Span) int { return a.Start.Compare(b.Start) })
+	slices.SortFunc(children, func(a, b span) int { return a.Start.Compare(b.Start) })
 	var drawn []string
 	for _, span := range children {
 		text := span.Name
@@ -91,7 +94,7 @@ func await(t *testing.T, s *otlpd.Server, n int, name string) spans {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	all, err := s.WaitFor(ctx, func(all []otlpd.Span) bool { return len(spans(all).named(name)) >= n })
+	all, err := s.WaitFor(ctx, func(all []span) bool { return len(spans(all).named(name)) >= n })
 	if err != nil {
 		t.Fatalf("the collector has %v, want %d of %s: %v", names(all), n, name, err)
 	}
@@ -99,7 +102,7 @@ func await(t *testing.T, s *otlpd.Server, n int, name string) spans {
 }
 
 // names counts spans by name.
-func names(all []otlpd.Span) string {
+func names(all []span) string {
 	count := map[string]int{}
 	for _, span := range all {
 		count[span.Name]++
@@ -112,7 +115,7 @@ func names(all []otlpd.Span) string {
 }
 
 // checkAttributes holds that a span has these attributes, of these types.
-func checkAttributes(t *testing.T, span otlpd.Span, want map[string]any) {
+func checkAttributes(t *testing.T, span span, want map[string]any) {
 	t.Helper()
 	for name, value := range want {
 		if got := span.Attributes[name]; got != value {

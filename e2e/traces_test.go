@@ -130,7 +130,7 @@ func TestOneTraceFromCommandToPicture(t *testing.T) {
 // service they are of.
 func checkNesting(t *testing.T, all spans) {
 	t.Helper()
-	byID := map[string]otlpd.Span{}
+	byID := map[string]span{}
 	for _, span := range all {
 		byID[span.SpanID] = span
 	}

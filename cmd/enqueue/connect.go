@@ -92,7 +92,7 @@ func (f *telemetryFlags) start(ctx context.Context, getenv func(string) string, 
 // interrupted replaces the error of something that a signal ended by one that says how to go on; any other
 // error stays.
 func interrupted(ctx context.Context, err error, how string) error {
-	if err == nil || ctx.Err() == nil || !errors.Is(err, context.Cause(ctx)) {
+	if err == nil || ctx.Err() == nil || !errors.Is(err, context.Cause(ctx)) && !errors.Is(err, errInterrupted) {
 		return err
 	}
 	return fmt.Errorf("%w; %s", errInterrupted, how)

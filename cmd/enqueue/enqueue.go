@@ -98,7 +98,7 @@ func (a *app) enqueue(ctx context.Context, f *enqueueFlags, args []string) error
 	if err != nil {
 		return err
 	}
-	plan, err := f.jobs.plan(rows)
+	plan, err := f.jobs.plan(stoppable(ctx, rows))
 	if err != nil {
 		return errors.Join(err, closeRows())
 	}
@@ -127,6 +127,9 @@ func (f *enqueueFlags) check() error {
 // send counts the jobs, puts them into the queue and waits for them if that is wished.
 func (a *app) send(ctx context.Context, f *enqueueFlags, plan batch.Plan, logger *slog.Logger) error {
 	census, err := plan.Count()
+	if errors.Is(err, errInterrupted) {
+		return err
+	}
 	if err != nil {
 		return input(err)
 	}
@@ -185,7 +188,7 @@ func (a *app) submit(ctx context.Context, f *enqueueFlags, s submission) (err er
 	if s.plan.Defaults.Model == "" {
 		s.plan.Defaults.Model = model
 	}
-	resume := resumeCommand(a.args, f.batch, model, f.jobs.fs)
+	resume := resumeCommand(a.args, f.batch, model)
 	s.out.begin(heading{Batch: f.batch, Total: s.census.Jobs, Priority: f.priority, Resume: resume, TraceID: otel.TraceID(ctx)})
 	receipt, err := batch.Submit(ctx, s.client, batch.Submission{
 		Batch: f.batch, Priority: f.priority, Plan: s.plan, Total: s.census.Jobs,

@@ -45,6 +45,20 @@ func (a *app) rows(ctx context.Context, prompts []string, file, format string) (
 	}), nothing, nil
 }
 
+// stoppable are rows that end with errInterrupted when ctx ends.
+func stoppable(ctx context.Context, rows batch.Rows) batch.Rows {
+	return func(yield func(batch.Row, error) bool) {
+		for row, err := range rows {
+			if ctx.Err() != nil {
+				row, err = batch.Row{}, errInterrupted
+			}
+			if !yield(row, err) || ctx.Err() != nil {
+				return
+			}
+		}
+	}
+}
+
 // inputFormat is the format that is named, else that of the file's extension. What is not known by its
 // extension is text, but for formats that would make nonsense of it.
 func inputFormat(file, named string) (batch.Format, error) {

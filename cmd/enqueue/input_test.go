@@ -139,12 +139,8 @@ func TestStandardInput(t *testing.T) {
 	w.runWith(t.Context(), bad, nil, "--dry-run", "--file", "-").want(t, exitInput, "standard input:2: prompt is not valid UTF-8")
 }
 
-func TestShellWord(t *testing.T) {
-	for in, want := range map[string]string{
-		"": "''", "a": "a", "1..8": "1..8", "a cat": "'a cat'", "it's": `'it'\''s'`, "$HOME": "'$HOME'", "a\nb": "'a\nb'", "é": "'é'", "--x=1": "--x=1", "*": "'*'", "~": "'~'",
-	} {
-		if got := shellWord(in); got != want {
-			t.Errorf("shellWord(%q) = %s, want %s", in, got, want)
-		}
-	}
+func TestCountingIsInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	nowhere(t).runWith(ctx, nil, nil, "--dry-run", "--file", file(t, "a.txt", "a\nb\n")).want(t, exitInterrupted)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -101,29 +100,4 @@ func flagError(flag string, err error) error {
 		return fmt.Errorf("--%s: %s %s", flag, invalid.Field, invalid.Reason)
 	}
 	return fmt.Errorf("--%s: %w", flag, err)
-}
-
-// resumeCommand is the command line that goes on with a batch: what was given, with the batch and the model
-// spelt out.
-func resumeCommand(args []string, id, model string, fs *pflag.FlagSet) string {
-	words := []string{"enqueue"}
-	if !fs.Changed("batch") {
-		words = append(words, "--batch", id)
-	}
-	if model != "" {
-		words = append(words, "--model", model)
-	}
-	for _, a := range args {
-		words = append(words, shellWord(a))
-	}
-	return strings.Join(words, " ")
-}
-
-// shellWord quotes an argument for a POSIX shell where that is needed.
-func shellWord(s string) string {
-	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./,:=+@%"
-	if s != "" && strings.Trim(s, plain) == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/stipple-ai/stipple/internal/batch"
+	"github.com/stipple-ai/stipple/internal/queue"
 )
 
 // progress shows on standard error how far a batch is: a bar on a terminal, a line every few seconds elsewhere.
@@ -60,9 +61,13 @@ func (p *progress) describe(u batch.Update, done int64) string {
 		}
 		text += fmt.Sprintf(format, a...)
 	}
+	if u.State == queue.BatchEnqueuing {
+		add("still being enqueued")
+	}
 	if r := p.rate.perSecond(); r > 0 {
-		add("%.3g/s", r)
-		if left := float64(u.Total-done) / r; left < float64(100*24*time.Hour/time.Second) {
+		add("%.1f/s", r)
+		const longest = 100 * 24 * time.Hour
+		if left := float64(u.Total-done) / r; done < u.Total && left < longest.Seconds() {
 			add("%v left", roughly(time.Duration(left*float64(time.Second))))
 		}
 	}
@@ -110,7 +115,7 @@ func (p *progress) end() {
 	})
 }
 
-// roughly rounds a time left to what is known of it.
+// roughly rounds a time left to what is known of it, and up to a second.
 func roughly(d time.Duration) time.Duration {
 	switch {
 	case d > time.Hour:
@@ -118,7 +123,7 @@ func roughly(d time.Duration) time.Duration {
 	case d > time.Minute:
 		return d.Round(5 * time.Second)
 	}
-	return d.Round(time.Second)
+	return max(d.Round(time.Second), time.Second)
 }
 
 // rateWindow is how far back the rate looks.

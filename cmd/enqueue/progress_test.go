@@ -29,9 +29,10 @@ func TestProgressLines(t *testing.T) {
 			p.update(standing(200, 2, 400))
 			time.Sleep(time.Second)
 		}
+		p.update(batch.Update{Total: 400, State: queue.BatchEnqueuing})
 		p.end()
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-		want := []string{"50 of 400  10/s, 35s left", "101 of 400  10.1/s, 30s left, 1 failed", "151 of 400  10.1/s, 25s left, 1 failed"}
+		want := []string{"50 of 400  10.0/s, 35s left", "101 of 400  10.1/s, 30s left, 1 failed", "151 of 400  10.1/s, 25s left, 1 failed"}
 		for i, w := range want {
 			if i >= len(lines) || lines[i] != w {
 				t.Fatalf("lines:\n%s\nwant %q in place %d", out.String(), w, i)
@@ -40,7 +41,10 @@ func TestProgressLines(t *testing.T) {
 		if n := len(lines); n > 20 {
 			t.Errorf("%d lines for 90 s:\n%s", n, out.String())
 		}
-		if last := lines[len(lines)-1]; last != "202 of 400  2 failed" {
+		if last := lines[len(lines)-1]; last != "0 of 400  still being enqueued" {
+			t.Errorf("last line %q", last)
+		}
+		if last := lines[len(lines)-2]; last != "202 of 400  2 failed" {
 			t.Errorf("last line %q", last)
 		}
 	})
@@ -57,7 +61,7 @@ func TestProgressBar(t *testing.T) {
 			p.update(standing(i, 0, 4))
 			time.Sleep(time.Second)
 		}
-		if s := out.String(); !strings.Contains(s, "(4/4)") || !strings.Contains(s, "1/s") {
+		if s := out.String(); !strings.Contains(s, "(4/4)") || !strings.Contains(s, "1.0/s, 1s left") {
 			t.Errorf("bar %q", s)
 		}
 		out.Reset()

@@ -1,0 +1,71 @@
+package main
+
+import "strings"
+
+// resumeCommand is the command line that goes on with a batch: what was given, with the batch and the model
+// spelt out, and without secrets, which have their place in the environment.
+func resumeCommand(args []string, id, model string) string {
+	words := []string{"enqueue"}
+	if !given(args, "batch") {
+		words = append(words, "--batch", id)
+	}
+	if model != "" {
+		words = append(words, "--model", model)
+	}
+	for _, a := range withoutSecrets(args) {
+		words = append(words, shellWord(a))
+	}
+	return strings.Join(words, " ")
+}
+
+// given reports whether a flag stands on the command line.
+func given(args []string, flag string) bool {
+	for _, a := range args {
+		if a == "--" {
+			return false
+		}
+		if name, _, _ := strings.Cut(a, "="); name == "--"+flag {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutSecrets are the arguments without flags whose values nobody should read.
+func withoutSecrets(args []string) []string {
+	secret := func(flag, value string) bool {
+		switch flag {
+		case "--aws-secret-access-key", "--aws-session-token":
+			return true
+		case "--nats-url":
+			return strings.Contains(value, "@") // a user's password or token
+		}
+		return false
+	}
+	var kept []string
+	for i := 0; i < len(args); i++ {
+		flag, value, whole := strings.Cut(args[i], "=")
+		if args[i] == "--" {
+			return append(kept, args[i:]...)
+		}
+		if !whole && i+1 < len(args) {
+			value = args[i+1]
+		}
+		switch {
+		case !secret(flag, value):
+			kept = append(kept, args[i])
+		case !whole:
+			i++ // its value
+		}
+	}
+	return kept
+}
+
+// shellWord quotes an argument for a POSIX shell where that is needed.
+func shellWord(s string) string {
+	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./,:=+@%"
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

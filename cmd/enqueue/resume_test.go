@@ -1,0 +1,37 @@
+package main
+
+import "testing"
+
+func TestResumeCommand(t *testing.T) {
+	tests := []struct {
+		args []string
+		want string
+	}{
+		{[]string{"a cat"}, "enqueue --batch b --model m 'a cat'"},
+		{[]string{"--batch", "b", "-f", "x"}, "enqueue --model m --batch b -f x"},
+		{[]string{"--batch=b"}, "enqueue --model m --batch=b"},
+		{[]string{"--", "--batch"}, "enqueue --batch b --model m -- --batch"},
+		{[]string{"--aws-secret-access-key", "hunter2", "a", "--aws-session-token=hunter2"}, "enqueue --batch b --model m a"},
+		{[]string{"--nats-url", "nats://u:hunter2@h", "--nats-url=nats://hunter2@h", "--nats-url", "nats://h"}, "enqueue --batch b --model m --nats-url nats://h"},
+		{[]string{"--", "--aws-secret-access-key", "a"}, "enqueue --batch b --model m -- --aws-secret-access-key a"},
+		{[]string{"--aws-session-token"}, "enqueue --batch b --model m"},
+	}
+	for _, tt := range tests {
+		if got := resumeCommand(tt.args, "b", "m"); got != tt.want {
+			t.Errorf("%q: %s, want %s", tt.args, got, tt.want)
+		}
+	}
+	if got := resumeCommand([]string{"a"}, "b", ""); got != "enqueue --batch b a" {
+		t.Errorf("without a model: %s", got)
+	}
+}
+
+func TestShellWord(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "''", "a": "a", "1..8": "1..8", "a cat": "'a cat'", "it's": `'it'\''s'`, "$HOME": "'$HOME'", "a\nb": "'a\nb'", "é": "'é'", "--x=1": "--x=1", "*": "'*'", "~": "'~'",
+	} {
+		if got := shellWord(in); got != want {
+			t.Errorf("shellWord(%q) = %s, want %s", in, got, want)
+		}
+	}
+}

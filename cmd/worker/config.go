@@ -67,7 +67,7 @@ func define(fs *pflag.FlagSet) *settings {
 
 	fs.DurationVar(&c.DrainTimeout, "drain-timeout", 25*time.Second, "time to finish what is held when told to leave; the rest is handed back")
 	fs.DurationVar(&c.FlushTimeout, "flush-timeout", 4*time.Second, "time for telemetry after that")
-	fs.StringVar(&c.HTTPAddr, "http-addr", "127.0.0.1:9090", "address of /healthz, /readyz and /metrics; empty for none")
+	fs.StringVar(&c.HTTPAddr, "http-addr", "127.0.0.1:9090", "address of /healthz, /readyz and /metrics; off where the default is taken, an error where a chosen one is")
 	fs.StringVar(&c.Name, "worker-name", "", "name in results and status; default: host, process and a random part")
 	fs.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&s.logFormat, "log-format", "json", "json or text")

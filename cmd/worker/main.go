@@ -82,6 +82,7 @@ func command(start func(*settings) error, getenv func(string) string) *cobra.Com
 			if err := flagenv.Apply(cmd.Flags(), getenv); err != nil {
 				return config(err)
 			}
+			s.config.HTTPOptional = !cmd.Flags().Changed("http-addr")
 			return start(s)
 		},
 	}

@@ -38,6 +38,7 @@ type Config struct {
 	DrainTimeout time.Duration // for finishing what is held, from the signal
 	FlushTimeout time.Duration // for telemetry, after that
 	HTTPAddr     string        // "" serves nothing
+	HTTPOptional bool          // nobody asked for HTTPAddr: where it is taken, by another worker on this machine, nothing is served
 
 	Getenv func(string) string // for the OTEL_* variables; nil: none are set
 	Logger *slog.Logger

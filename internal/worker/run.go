@@ -83,11 +83,15 @@ func (w *Worker) run(ctx context.Context) (err error) {
 	if w.cfg.HTTPAddr != "" {
 		h := &health{ready: w.reasons, metrics: w.telemetry.MetricsHandler()}
 		bound, stop, err := h.serve(w.cfg.HTTPAddr, w.log)
-		if err != nil {
+		switch {
+		case err == nil:
+			defer stop()
+			w.log.Info("serving /healthz, /readyz and /metrics", slog.String("addr", bound))
+		case w.cfg.HTTPOptional:
+			w.log.Warn("not serving /healthz, /readyz and /metrics", slog.Any("error", err))
+		default:
 			return &ConfigError{err}
 		}
-		defer stop()
-		w.log.Info("serving /healthz, /readyz and /metrics", slog.String("addr", bound))
 	}
 
 	client, source, err := w.connect(ctx, models)

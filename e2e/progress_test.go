@@ -81,6 +81,23 @@ func (l *listener) await(worker string, index int, within time.Duration) progres
 	return found
 }
 
+// awaitMore waits for progress of any job that comes from now on.
+func (l *listener) awaitMore(within time.Duration) {
+	l.w.t.Helper()
+	count := func() int {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.heard)
+	}
+	before := count()
+	eventually(l.w.t, within, func() string {
+		if count() == before {
+			return "no progress of " + l.batch
+		}
+		return ""
+	})
+}
+
 // awaitHeld waits until n messages are in the hands of workers.
 func (w *world) awaitHeld(priority string, n int) {
 	w.t.Helper()

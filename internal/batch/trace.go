@@ -16,14 +16,14 @@ import (
 //
 // A batch of up to 1000 jobs has a PRODUCER span for each job, the root of that job's trace and linked to the
 // span of the command; a larger one has a span for each chunk, under the command's, and the trace state of its
-// jobs' context says so (see [ChunkState]).
+// jobs' context says so (see [ChunkStateKey]).
 type Tracing struct {
 	Tracer trace.Tracer                                          // nil makes no spans
 	Inject func(ctx context.Context, header map[string][]string) // writes ctx's trace context into a message's header
 	Fail   func(span trace.Span, err error)                      // marks a span as failed
 }
 
-// ChunkState is the entry of tracestate, key and value, on a context that the jobs of a whole chunk share. A
+// ChunkStateKey and ChunkStateValue are the entry of tracestate on a context that the jobs of a whole chunk share. A
 // consumer that meets it starts a trace of its own, linked to that context, whatever else its rule is: a
 // thousand pictures are not one trace.
 const (

@@ -72,6 +72,7 @@ func TestDeadLetterOfAChunk(t *testing.T) {
 	if _, err := c.PublishChunk(t.Context(), chunk(0, 3)); err != nil {
 		t.Fatal(err)
 	}
+	visible(t, c, shortLease)
 	for _, d := range fetch(t, newSource(t, c, SourceConfig{Layout: shortLease}), 3) {
 		if err := c.DeadLetter(t.Context(), d, Failure{Type: TypeBadImage, Message: "grey"}); err != nil {
 			t.Errorf("%v: %v", d, err)

@@ -234,6 +234,7 @@ func TestAckWhileTheBrokerIsAway(t *testing.T) {
 	for i := range int64(2) {
 		publish(t, c, Normal, plainJob(i))
 	}
+	visible(t, c, Layout{Models: []string{"m"}})
 	jobs := fetch(t, source, 2)
 	if len(jobs) != 2 {
 		t.Fatalf("fetched %d", len(jobs))

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,6 +35,8 @@ func TestFollowResults(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	follower := connect(t, s, Config{})
+	var back sync.WaitGroup
+	defer back.Wait() // the result may come before its writer knows that it is stored
 	var got []int64
 	for r, err := range follower.FollowResults(ctx, "b", 0) {
 		if err != nil {
@@ -53,7 +56,8 @@ func TestFollowResults(t *testing.T) {
 			record(t, c, "b", 2, 1) // replaced
 		case 7:
 			s.Suspend()
-			time.AfterFunc(500*time.Millisecond, func() {
+			back.Go(func() {
+				time.Sleep(500 * time.Millisecond)
 				if err := s.Resume(); err != nil {
 					t.Error(err)
 				}

@@ -14,6 +14,7 @@ type broker struct {
 	mu    sync.Mutex
 	begun time.Time
 	beats []time.Duration // since begun, of those that were sent
+	words []string        // other acknowledgements that were sent
 	down  bool            // requests fail at once
 	mute  bool            // requests are not answered
 	delay time.Duration   // before an answer
@@ -22,8 +23,12 @@ type broker struct {
 func (b *broker) send(ctx context.Context, payload string) error {
 	b.mu.Lock()
 	down, mute, delay := b.down, b.mute, b.delay
-	if payload == ackProgress && !down {
+	switch {
+	case down:
+	case payload == ackProgress:
 		b.beats = append(b.beats, time.Since(b.begun))
+	default:
+		b.words = append(b.words, payload)
 	}
 	b.mu.Unlock()
 	switch {

@@ -35,6 +35,23 @@ func publishMany(t *testing.T, c *Client, priority, model string, n int) {
 	}
 }
 
+// visible waits until the consumers of a layout know every message of JOBS: the broker tells them a moment after
+// it has confirmed the publish.
+func visible(t *testing.T, c *Client, l Layout) {
+	t.Helper()
+	eventually(t, "the consumers see the jobs", func() bool {
+		var known uint64
+		for _, want := range l.consumers(c.names) {
+			consumer, err := c.js.Consumer(t.Context(), "JOBS", want.Durable)
+			if err != nil {
+				t.Fatal(err)
+			}
+			known += consumer.CachedInfo().NumPending + uint64(consumer.CachedInfo().NumAckPending)
+		}
+		return known == waiting(t, c, "JOBS")
+	})
+}
+
 func TestFetchTakesNoMoreThanAsked(t *testing.T) {
 	t.Parallel()
 	layout := Layout{Models: []string{"a", "b"}}
@@ -44,6 +61,7 @@ func TestFetchTakesNoMoreThanAsked(t *testing.T) {
 		publishMany(t, c, p, "a", 3)
 		publishMany(t, c, p, "b", 3)
 	}
+	visible(t, c, layout)
 	for _, n := range []int{0, -1} {
 		if got := fetch(t, source, n); len(got) != 0 {
 			t.Errorf("Fetch(%d) brought %d", n, len(got))
@@ -79,10 +97,12 @@ func TestFetchPrefersUrgentJobs(t *testing.T) {
 	for _, p := range []string{Low, Normal, High} {
 		publishMany(t, c, p, "m", 2)
 	}
+	visible(t, c, layout)
 	if diff := cmp.Diff([]string{"high m", "high m", "normal m"}, take(t, source, 3)); diff != "" {
 		t.Error(diff)
 	}
 	publishMany(t, c, High, "m", 3) // two of them are known
+	visible(t, c, layout)
 	if diff := cmp.Diff([]string{"high m", "normal m", "low m", "low m"}, take(t, source, 9)); diff != "" {
 		t.Error(diff)
 	}
@@ -96,6 +116,7 @@ func TestEveryEighthPickStartsAtLow(t *testing.T) {
 	for _, p := range Priorities() {
 		publishMany(t, c, p, "m", 40)
 	}
+	visible(t, c, layout)
 	var got []string
 	for range 32 {
 		got = append(got, take(t, source, 1)...)
@@ -122,6 +143,7 @@ func TestModelsTakeTurns(t *testing.T) {
 		publishMany(t, c, Low, m, 20)
 		want["high "+m], want["low "+m] = 14, 2
 	}
+	visible(t, c, layout)
 	got := map[string]int{}
 	for range 112 {
 		for _, job := range take(t, source, 1) {
@@ -154,6 +176,7 @@ func TestFetchGivesBackWhatCameTooLate(t *testing.T) {
 	wantNothing(t, source) // finds the consumers, which asks contexts too
 	publish(t, c, High, plainJob(0))
 	publish(t, c, Normal, plainJob(1))
+	visible(t, c, layout)
 	if got, err := source.Fetch(&lateContext{Context: t.Context()}, 10); got != nil || !errors.Is(err, context.Canceled) {
 		t.Fatalf("Fetch whose context ended on the way: %v, %v", got, err)
 	}

@@ -27,8 +27,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, stop, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	code := run(ctx, stop, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
 }
 
 // Exit codes.
@@ -59,8 +60,7 @@ func run(ctx context.Context, forget func(), args []string, getenv func(string) 
 	if err := cmd.ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(stderr, "worker: %v\n", err) // stderr is the last place to say anything
 		code = exitBroken
-		var config *worker.ConfigError
-		if errors.As(err, &config) {
+		if _, bad := errors.AsType[*worker.ConfigError](err); bad {
 			code = exitConfig
 		}
 	}

@@ -1,5 +1,5 @@
-// Bench measures whole workers beside each other: one of ours, and as many Python workers as there are cores, in turns within one run, on the same broker, bucket, jobs and
-// cores. Machines are noisy, so only the ratios carry over.
+// Bench measures whole workers beside each other: one of ours, and as many Python workers as there are cores, in
+// turns within one run, on the same broker, bucket, jobs and cores. Machines are noisy, so only the ratios carry over.
 //
 //	go run ./e2e/bench --peer DIR --python DIR/venv/bin/python --model models/tiny-emoji --steps 20 --images 40
 //
@@ -8,7 +8,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -28,13 +30,23 @@ type options struct {
 	steps, images, rounds       int
 	peers                       int
 	guidance                    float64
+	stderr                      io.Writer
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	var o options
-	fs := pflag.NewFlagSet("bench", pflag.ExitOnError)
+	err := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// command reads the flags and measures; what the workers say goes to stderr.
+func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	o := options{stderr: stderr}
+	fs := pflag.NewFlagSet("bench", pflag.ContinueOnError)
 	fs.StringVar(&o.worker, "worker", "bin/worker", "our worker")
 	fs.StringVar(&o.peer, "peer", "", "folder of the Python worker")
 	fs.StringVar(&o.python, "python", "python3", "its interpreter, with its requirements installed")
@@ -44,36 +56,33 @@ func main() {
 	fs.IntVar(&o.images, "images", 40, "images a round")
 	fs.IntVar(&o.rounds, "rounds", 3, "rounds of each")
 	fs.IntVar(&o.peers, "peers", runtime.NumCPU(), "Python workers")
-	if err := fs.Parse(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
+	if err := fs.Parse(args); err != nil {
+		return err
 	}
-	if err := run(ctx, o); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
+	for _, path := range []*string{&o.worker, &o.model, &o.peer} { // the store changes the working directory
+		if *path == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		*path = abs
 	}
+	return run(ctx, o, stdout)
 }
 
-func run(ctx context.Context, o options) (err error) {
+func run(ctx context.Context, o options, stdout io.Writer) (err error) {
 	broker, err := natsd.Start(natsd.Options{Port: -1})
 	if err != nil {
 		return err
 	}
-	defer broker.Stop()
-	dir, err := os.MkdirTemp("", "stipple-bench")
+	defer func() { err = errors.Join(err, broker.Stop()) }()
+	store, err := s3d.Start(s3d.Options{AccessKey: "bench", SecretKey: "bench-secret", Buckets: []string{bucket}})
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if e := os.RemoveAll(dir); err == nil {
-			err = e
-		}
-	}()
-	store, err := s3d.Start(s3d.Options{Dir: dir, AccessKey: "bench", SecretKey: "bench-secret", Buckets: []string{bucket}})
-	if err != nil {
-		return err
-	}
-	defer store.Stop()
+	defer func() { err = errors.Join(err, store.Stop()) }()
 	env := append(os.Environ(), "NATS_URL="+broker.URL(), "AWS_ENDPOINT_URL="+store.Endpoint(), "AWS_ACCESS_KEY_ID=bench", "AWS_SECRET_ACCESS_KEY=bench-secret",
 		"AWS_REGION=us-east-1", "S3_BUCKET="+bucket, "ORT_DISABLE_TELEMETRY=1")
 	q, err := open(ctx, broker.URL())
@@ -84,7 +93,7 @@ func run(ctx context.Context, o options) (err error) {
 
 	ours, theirs := []figures{}, []figures{}
 	for round := range o.rounds {
-		f, err := q.measure(ctx, o, ourWorker(o, env), fmt.Sprintf("ours-%d", round))
+		f, err := q.measure(ctx, o, ourWorker(ctx, o, env), fmt.Sprintf("ours-%d", round))
 		if err != nil {
 			return fmt.Errorf("our worker: %w", err)
 		}
@@ -92,13 +101,12 @@ func run(ctx context.Context, o options) (err error) {
 		if o.peer == "" {
 			continue
 		}
-		if f, err = q.measure(ctx, o, peerWorkers(o, env), fmt.Sprintf("peer-%d", round)); err != nil {
+		if f, err = q.measure(ctx, o, peerWorkers(ctx, o, env), fmt.Sprintf("peer-%d", round)); err != nil {
 			return fmt.Errorf("the Python workers: %w", err)
 		}
 		theirs = append(theirs, f)
 	}
-	report(o, ours, theirs)
-	return nil
+	return report(stdout, o, ours, theirs)
 }
 
 // figures are what one round of one kind of worker showed.
@@ -109,18 +117,18 @@ type figures struct {
 }
 
 // report prints medians and their ratios.
-func report(o options, ours, theirs []figures) {
-	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-	defer w.Flush()
+func report(stdout io.Writer, o options, ours, theirs []figures) error {
+	w := tabwriter.NewWriter(stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(w, "%s, %d steps, %d images, %d rounds, %d cores\timages/s\tfirst image\tpeak RSS\n", filepath.Base(o.model), o.steps, o.images, o.rounds, runtime.NumCPU())
 	a := median(ours)
 	fmt.Fprintf(w, "stipple, 1 worker\t%.2f\t%.2f s\t%d MiB\n", a.rate, a.first.Seconds(), a.rss>>20)
 	if len(theirs) == 0 {
-		return
+		return w.Flush()
 	}
 	b := median(theirs)
 	fmt.Fprintf(w, "Python, %d workers\t%.2f\t%.2f s\t%d MiB\n", o.peers, b.rate, b.first.Seconds(), b.rss>>20)
 	fmt.Fprintf(w, "stipple ÷ Python\t%.2f\t%.2f\t%.2f\n", a.rate/b.rate, a.first.Seconds()/b.first.Seconds(), float64(a.rss)/float64(b.rss))
+	return w.Flush()
 }
 
 // median takes each figure's own.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,21 +26,17 @@ type kind struct {
 	commands        []*exec.Cmd
 }
 
-func ourWorker(o options, env []string) kind {
-	cmd := exec.Command(o.worker)
-	cmd.Env = append(env, "MODELS="+o.model, "HTTP_ADDR=", "LOG_LEVEL=warn")
+func ourWorker(ctx context.Context, o options, env []string) kind {
+	cmd := exec.CommandContext(ctx, o.worker)
+	cmd.Env = append(slices.Clone(env), "MODELS="+o.model, "HTTP_ADDR=", "LOG_LEVEL=warn")
 	return kind{stream: "JOBS", subject: "jobs.normal." + strings.ReplaceAll(filepath.Base(o.model), ".", "_") + ".%s", commands: []*exec.Cmd{cmd}}
 }
 
-func peerWorkers(o options, env []string) kind {
+func peerWorkers(ctx context.Context, o options, env []string) kind {
 	k := kind{stream: "PEER", subject: "peer.%s"}
 	for range o.peers {
-		cmd := exec.Command(o.python, filepath.Join(o.peer, "worker.py"))
-		models, err := filepath.Abs(filepath.Dir(o.model))
-		if err != nil {
-			models = filepath.Dir(o.model) // relative works too: the peer runs in our folder
-		}
-		cmd.Env = append(env, "NATS_STREAM=PEER", "NATS_SUBJECT=peer.*", "NATS_CONSUMER=peers", "MODEL_DIR="+models, "PRELOAD="+filepath.Base(o.model),
+		cmd := exec.CommandContext(ctx, o.python, filepath.Join(o.peer, "worker.py"))
+		cmd.Env = append(slices.Clone(env), "NATS_STREAM=PEER", "NATS_SUBJECT=peer.*", "NATS_CONSUMER=peers", "MODEL_DIR="+filepath.Dir(o.model), "PRELOAD="+filepath.Base(o.model),
 			"ORT_THREADS=1", "OMP_NUM_THREADS=1", "LOG_LEVEL=WARNING")
 		k.commands = append(k.commands, cmd)
 	}
@@ -86,7 +83,7 @@ func (b *bench) measure(ctx context.Context, o options, k kind, batch string) (f
 	}
 	start := time.Now()
 	for _, cmd := range k.commands {
-		cmd.Stderr = os.Stderr
+		cmd.Stderr = o.stderr
 		if err := cmd.Start(); err != nil {
 			return f, err
 		}

@@ -70,8 +70,10 @@ type Error struct {
 	Stack []byte // of a panic
 }
 
-func (e *Error) Error() string     { return e.Err.Error() }
-func (e *Error) Unwrap() error     { return e.Err }
+func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+// ErrorType returns the class, for those who know no Error.
 func (e *Error) ErrorType() string { return e.Type }
 
 func invalid(format string, args ...any) error {

@@ -69,15 +69,23 @@ func (p Propagator) Extract(ctx context.Context, header map[string][]string, fal
 	return p.propagator().Extract(out, single)
 }
 
+// chunkKey and chunkValue are the entry of tracestate by which enqueue marks the
+// context of a whole chunk: a thousand jobs in one trace would be of no use.
+const (
+	chunkKey   = "stipple"
+	chunkValue = "chunk"
+)
+
 // StartConsumer starts the span of a message's processing, kind CONSUMER, as
-// Mode says; ctx comes from Extract.
+// Mode says; ctx comes from Extract. A context that the jobs of a chunk share is
+// linked to and not continued.
 func (p Propagator) StartConsumer(ctx context.Context, tracer trace.Tracer, name string, opts ...trace.SpanStartOption) (context.Context, trace.Span) {
 	opts = append([]trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer)}, opts...)
 	remote := trace.SpanContextFromContext(ctx)
 	if remote.IsRemote() && p.Mode != ModeIgnore {
 		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: remote}))
 	}
-	if p.Mode == ModeLink || p.Mode == ModeIgnore {
+	if p.Mode == ModeLink || p.Mode == ModeIgnore || remote.TraceState().Get(chunkKey) == chunkValue {
 		opts = append(opts, trace.WithNewRoot())
 	}
 	return tracer.Start(ctx, name, opts...)

@@ -106,16 +106,17 @@ func shapes(maxRows int, gpu bool) []int {
 
 func (c Config) check() error {
 	var errs []error
-	atLeast := func(name string, value, least int) {
-		if value < least {
-			errs = append(errs, fmt.Errorf("%s is %d: must be at least %d", name, value, least))
+	for _, n := range []struct {
+		name  string
+		value int
+	}{
+		{"MAX_ROWS (--max-rows)", c.MaxRows}, {"LANES (--lanes)", c.Lanes}, {"SLOTS (--slots)", c.Slots},
+		{"THREADS (--threads)", c.Runtime.Threads}, {"MAX_ATTEMPTS (--max-attempts)", c.MaxAttempts},
+	} {
+		if n.value < 1 {
+			errs = append(errs, fmt.Errorf("%s is %d: must be at least 1", n.name, n.value))
 		}
 	}
-	atLeast("MAX_ROWS (--max-rows)", c.MaxRows, 1)
-	atLeast("LANES (--lanes)", c.Lanes, 1)
-	atLeast("SLOTS (--slots)", c.Slots, 1)
-	atLeast("THREADS (--threads)", c.Runtime.Threads, 1)
-	atLeast("MAX_ATTEMPTS (--max-attempts)", c.MaxAttempts, 1)
 	if len(c.RowShapes) > 0 && (slices.Min(c.RowShapes) < 1 || slices.Max(c.RowShapes) < c.MaxRows) {
 		errs = append(errs, fmt.Errorf("ROW_SHAPES (--row-shapes) is %v: every one must be at least 1, and the largest must hold MAX_ROWS (%d)", c.RowShapes, c.MaxRows))
 	}

@@ -44,21 +44,29 @@ func (h *health) serve(addr string, logger *slog.Logger) (bound string, stop fun
 func (h *health) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, map[string]any{"status": "ok"})
+		answer(w, http.StatusOK, verdict{Status: "ok"})
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if reasons := h.ready(); len(reasons) > 0 {
-			answer(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "reasons": reasons})
+			answer(w, http.StatusServiceUnavailable, verdict{Status: "not ready", Reasons: reasons})
 			return
 		}
-		answer(w, http.StatusOK, map[string]any{"status": "ready"})
+		answer(w, http.StatusOK, verdict{Status: "ready"})
 	})
 	mux.Handle("GET /metrics", h.metrics)
 	return mux
 }
 
-func answer(w http.ResponseWriter, status int, body any) {
+// verdict is the body of /healthz and /readyz.
+type verdict struct {
+	Status  string   `json:"status"`
+	Reasons []string `json:"reasons,omitempty"`
+}
+
+func answer(w http.ResponseWriter, status int, body verdict) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the only failure is a client that went away
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		return // the client went away; nobody is left to tell
+	}
 }

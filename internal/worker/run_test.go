@@ -163,11 +163,9 @@ func connect(t *testing.T) *running {
 	return &running{t: t, client: client, store: store, log: &syncBuffer{}}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // quick is a job that takes a few milliseconds.
 func quick(batch string, index int64) queue.Job {
-	return queue.Job{BatchID: batch, Index: index, Model: "sd15", Prompt: ptr(fmt.Sprint("prompt ", index)), NumInferenceSteps: ptr(2), Width: ptr(64), Height: ptr(64)}
+	return queue.Job{BatchID: batch, Index: index, Model: "sd15", Prompt: new(fmt.Sprint("prompt ", index)), NumInferenceSteps: new(2), Width: new(64), Height: new(64)}
 }
 
 func (r *running) publish(jobs ...queue.Job) {

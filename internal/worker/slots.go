@@ -37,8 +37,3 @@ func (s *slots) give(n int) {
 		s.free <- struct{}{}
 	}
 }
-
-func (s *slots) total() int { return cap(s.free) }
-
-// used returns how many slots are taken at this moment.
-func (s *slots) used() int { return cap(s.free) - len(s.free) }

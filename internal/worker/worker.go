@@ -48,15 +48,23 @@ type store struct {
 
 func (s *store) prefix() string { return s.keyPrefix }
 
-// fetchLoop takes free slots and fetches exactly as many jobs, until intake ends. It gives every slot back that it could not fill.
+// fetchLoop takes free slots and fetches exactly as many jobs, until intake ends (nil) or the source does. It gives every slot back that it could not fill.
 func (w *Worker) fetchLoop(intake, work context.Context, source *queue.Source) error {
+	err := w.fetch(intake, work, source)
+	if intake.Err() != nil {
+		err = nil // told to stop
+	}
+	return err
+}
+
+func (w *Worker) fetch(intake, work context.Context, source *queue.Source) error {
 	for {
 		if err := w.gate.wait(intake); err != nil {
-			return nil
+			return err
 		}
 		n, err := w.slots.take(intake) // the only taker: gives come from handle, which ends
 		if err != nil {
-			return nil
+			return err
 		}
 		deliveries, err := source.Fetch(intake, n)
 		w.slots.give(n - len(deliveries))
@@ -70,9 +78,6 @@ func (w *Worker) fetchLoop(intake, work context.Context, source *queue.Source) e
 			err = source.Wait(intake)
 		}
 		if err != nil {
-			if intake.Err() != nil {
-				return nil
-			}
 			return fmt.Errorf("fetching jobs: %w", err)
 		}
 	}
@@ -89,9 +94,9 @@ func (w *Worker) handle(work context.Context, d *queue.Delivery) {
 	ctx = w.telemetry.Propagator.Extract(ctx, d.Header, body)
 	ctx, span := w.telemetry.Propagator.StartConsumer(ctx, w.telemetry.Tracer(), otel.SpanTextToImage, trace.WithTimestamp(d.Received), trace.WithAttributes(
 		otel.MessagingSystem.String(otel.SystemNATS), otel.MessagingOperationName.String(otel.OperationProcess), otel.MessagingOperationType.String(otel.OperationProcess),
-		otel.MessagingDestination.String(d.Subject), otel.MessagingConsumerGroup.String(d.Consumer), otel.MessagingMessageID.String(d.ID.MsgID()),
-		otel.MessagingConversationID.String(d.ID.String()), otel.NATSStream.String(w.queue.Names().JobsStream()), otel.NATSSequence.Int64(int64(d.StreamSeq)),
-		otel.NATSDeliveryCount.Int(d.NumDelivered), otel.JobID.String(d.ID.String()), otel.JobQueueTime.Float64(max(0, d.Received.Sub(d.Published).Seconds()))))
+		otel.MessagingDestination.String(d.Subject), otel.MessagingConsumerGroup.String(d.Consumer), otel.MessagingMessageID.String(d.Header.Get("Nats-Msg-Id")),
+		otel.MessagingConversationID.String(d.String()), otel.NATSStream.String(w.queue.Names().JobsStream()), otel.NATSSequence.Int64(int64(d.StreamSeq)),
+		otel.NATSDeliveryCount.Int(d.NumDelivered), otel.JobID.String(d.String()), otel.JobQueueTime.Float64(max(0, d.Received.Sub(d.Published).Seconds()))))
 	defer span.End()
 	j := &job{Worker: w, d: d, span: span, cancel: cancel, phases: startPhases(d.Received), attempt: 1,
 		log: w.log.With(slog.String("job", d.String()), slog.Int("delivery", d.NumDelivered))}

@@ -125,9 +125,9 @@ func TestAForeignObjectIsAConflict(t *testing.T) {
 func TestInvalidJobsFailAlone(t *testing.T) {
 	r := startWorker(t, nil)
 	bad := map[int64]func(*queue.Job){
-		0: func(j *queue.Job) { j.Width = ptr(60) },
-		1: func(j *queue.Job) { j.Scheduler = ptr("eular") },
-		2: func(j *queue.Job) { j.Height = ptr(8192) },
+		0: func(j *queue.Job) { j.Width = new(60) },
+		1: func(j *queue.Job) { j.Scheduler = new("eular") },
+		2: func(j *queue.Job) { j.Height = new(8192) },
 	}
 	want := map[int64]string{0: "width is 60", 1: "eular", 2: "width × height"}
 	for i := range int64(5) {
@@ -152,9 +152,9 @@ func TestInvalidJobsFailAlone(t *testing.T) {
 func TestDeadlineAndDefaults(t *testing.T) {
 	r := startWorker(t, nil)
 	late := quick("b", 0)
-	late.Deadline = ptr(time.Now().Add(-time.Minute))
+	late.Deadline = new(time.Now().Add(-time.Minute))
 	inTime := quick("b", 1)
-	inTime.Deadline = ptr(time.Now().Add(time.Hour))
+	inTime.Deadline = new(time.Now().Add(time.Hour))
 	inTime.Width, inTime.Height = nil, nil
 	r.publish(late, inTime)
 	if res := r.result("b", 0); res.Status != queue.Expired || res.Error != nil || res.Image != nil {
@@ -207,7 +207,7 @@ func TestLeaving(t *testing.T) {
 	r := startWorker(t, func(c *Config) { c.Lanes, c.Slots = 1, 4 })
 	for i := range int64(4) {
 		j := quick("b", i)
-		j.NumInferenceSteps = ptr(60)
+		j.NumInferenceSteps = new(60)
 		r.publish(j)
 	}
 	r.awaitProgress("b")

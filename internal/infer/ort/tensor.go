@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -229,8 +230,8 @@ type frames struct {
 // take returns an idle frame of that key, or one made by build.
 func (p *frames) take(key frameKey, build func() (*frame, error)) (*frame, error) {
 	p.mu.Lock()
-	for i := len(p.idle) - 1; i >= 0; i-- {
-		if f := p.idle[i]; f.key == key {
+	for i, f := range slices.Backward(p.idle) {
+		if f.key == key {
 			p.idle = append(p.idle[:i], p.idle[i+1:]...)
 			p.mu.Unlock()
 			return f, nil

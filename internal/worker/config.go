@@ -46,7 +46,7 @@ type Config struct {
 
 // Normalize returns c with its defaults, or every problem it has, each naming the setting.
 func (c Config) Normalize() (Config, error) {
-	gpu := c.Runtime.Provider == "cuda" || c.Runtime.Provider == "tensorrt"
+	gpu := c.gpu()
 	cores := runtime.GOMAXPROCS(0)
 	if c.MaxRows == 0 {
 		c.MaxRows = 1
@@ -91,6 +91,8 @@ func (c Config) Normalize() (Config, error) {
 	}
 	return c, c.check()
 }
+
+func (c Config) gpu() bool { return c.Runtime.Provider == "cuda" || c.Runtime.Provider == "tensorrt" }
 
 // shapes are the row counts that calls are padded to: exactly the rows on a CPU, powers of two on a GPU.
 func shapes(maxRows int, gpu bool) []int {

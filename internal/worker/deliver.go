@@ -128,16 +128,24 @@ func (j *job) success(s stored) queue.Result {
 		Bucket: j.store.Bucket(), Key: j.resolved.key, ContentType: s.contentType, Width: m.Width, Height: m.Height,
 		Size: s.size, SHA256: m.SHA256, PixelsSHA256: m.PixelsSHA256,
 	}
-	r.Timings = j.timings()
 	return r
 }
 
-// result is what every result of the job has.
+// result is what every result of the job has; of a job that could not be read little is known.
 func (j *job) result(status string) queue.Result {
-	return queue.Result{
+	r := queue.Result{
 		BatchID: j.d.ID.Batch, Index: j.d.ID.Index, Retry: j.d.ID.Retry, ID: j.d.Job.ID, Status: status,
 		TraceID: j.span.SpanContext().TraceID().String(), Attempt: j.attempt, Worker: j.cfg.Name, Model: j.d.Job.Model,
+		Timings: j.timings(),
 	}
+	if j.d.Err == nil {
+		seed := queue.Seed(j.d.Job.SeedOrDefault())
+		r.Seed = &seed
+	}
+	if j.model != nil {
+		r.ModelDigest = j.model.digest
+	}
+	return r
 }
 
 // record writes the job's result. One that is there already, by another attempt, is as good.

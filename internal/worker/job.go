@@ -163,6 +163,7 @@ func (j *job) generate(ctx context.Context) (infer.Image, *infer.Result, error) 
 		}
 		return infer.Image{}, nil, err
 	}
+	j.span.SetAttributes(otel.PromptTruncated.Bool(res.PromptTruncated))
 	for p, d := range map[phase]time.Duration{textEncoding: res.Ledger.TextEncode, denoising: res.Ledger.Denoise, decoding: res.Ledger.Decode} {
 		j.phases.move(p, d)
 	}

@@ -54,7 +54,12 @@ func loadModel(ctx context.Context, c Config, rt *ort.Runtime, lanes *infer.Lane
 	}
 	t.Metrics.ModelLoaded(ctx, path.Name, time.Since(begin))
 	m := &model{name: path.Name, pipeline: p, digest: p.Digest(), defaults: p.Defaults()}
+	beside := 0 // text encoders and decoders take lanes on a CPU, where every core has one; on a GPU they run beside the one lane
+	if c.gpu() {
+		beside = 1
+	}
 	m.engine, err = infer.New(p, lanes, infer.Config{
+		Encoders: beside, Decoders: beside,
 		MaxRows: c.MaxRows, RowShapes: c.RowShapes, Limits: infer.Limits{MaxPixels: c.MaxPixels}, Logger: c.Logger,
 		OnCall: func(rows, _ int, d time.Duration) { t.Metrics.Call(ctx, path.Name, rows, d) },
 	})

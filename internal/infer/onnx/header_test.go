@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -37,17 +38,28 @@ func value(name string, elem Elem, dims ...int64) message {
 	return message{}.text(1, name).bytes(2, message{}.bytes(1, tensor))
 }
 
+func node(op, output string, inputs ...string) message {
+	var m message
+	for _, in := range inputs {
+		m = m.text(1, in)
+	}
+	return m.text(2, output).text(3, "name of "+output).text(4, op)
+}
+
 func initializer(name, location string, raw int) message {
 	m := message{}.num(1, 4).num(2, uint64(Float32)).text(8, name).bytes(9, make([]byte, raw))
 	if location != "" {
-		m = m.bytes(13, message{}.text(1, "location").text(2, location)).bytes(13, message{}.text(1, "offset").text(2, "0"))
+		for _, entry := range [][2]string{{"location", location}, {"offset", "4096"}, {"length", "32"}} {
+			m = m.bytes(13, message{}.text(1, entry[0]).text(2, entry[1]))
+		}
 	}
 	return m
 }
 
 func sampleModel() []byte {
 	graph := message{}.
-		bytes(1, message{}.text(4, "Conv")). // a node
+		bytes(1, node("Conv", "conv", "sample", "w1")).
+		bytes(1, node("Cast", "out_sample", "conv")).
 		text(2, "graph").
 		bytes(5, initializer("w1", "", 300<<10)). // larger than the read buffer: skipped by seeking
 		bytes(5, initializer("w2", "model.onnx_data", 0)).
@@ -74,10 +86,30 @@ func TestRead(t *testing.T) {
 			{Name: "timestep", Elem: Int64},
 		},
 		Outputs:  []Value{{Name: "out_sample", Elem: Float16, Dims: []int64{-1, 4, 64, 64}}},
-		External: []string{"model.onnx_data"},
+		External: []External{{Location: "model.onnx_data", Size: 4096 + 32}},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Header{})); diff != "" {
 		t.Error(diff)
+	}
+	conv, ok := got.Producer("out_sample")
+	if diff := cmp.Diff(Node{Op: "Conv", Inputs: []string{"sample", "w1"}}, conv); diff != "" || !ok {
+		t.Errorf("the producer of out_sample: %s, %v", diff, ok)
+	}
+	if n, ok := got.Producer("sample"); ok {
+		t.Errorf("an input is given by %v", n)
+	}
+}
+
+// TestProducerOfACircle: a damaged graph does not hang.
+func TestProducerOfACircle(t *testing.T) {
+	graph := message{}.bytes(1, node("Cast", "a", "b")).bytes(1, node("Identity", "b", "a")).bytes(12, value("a", Float32))
+	data := message{}.bytes(7, graph)
+	h, err := Read(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, ok := h.Producer("a"); !ok || len(n.Inputs) != 1 {
+		t.Errorf("got %v, %v", n, ok)
 	}
 }
 
@@ -115,7 +147,9 @@ func TestReadRefuses(t *testing.T) {
 		{"empty", nil, "no graph"},
 		{"truncated in the weights", whole[:1000], "truncated"},
 		{"truncated at the end", whole[:len(whole)-3], "truncated"},
-		{"text", []byte("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"), "not a readable ONNX model"},
+		{"a pointer", []byte("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"), "git lfs pull"},
+		{"text", []byte("<!DOCTYPE html><html>Sign in</html>"), "not a readable ONNX model"},
+		{"external data that is nowhere", message{}.bytes(7, message{}.bytes(5, message{}.text(8, "w").bytes(13, message{}.text(1, "offset").text(2, "-4")))), `external data of w has offset "-4"`},
 		{"zeros", make([]byte, 100), "not a readable ONNX model"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -137,8 +171,14 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte{0x3a, 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		h, err := Read(bytes.NewReader(data), int64(len(data)))
-		if err == nil && len(h.Outputs) == 0 {
+		if err != nil {
+			return
+		}
+		if len(h.Outputs) == 0 {
 			t.Error("a header without outputs and no error")
+		}
+		for _, o := range h.Outputs {
+			h.Producer(o.Name)
 		}
 	})
 }

@@ -5,7 +5,8 @@ type model struct {
 	ir, opset       int64
 	inputs, outputs []Value
 	values          map[string]bool // names of initializers
-	external        []string
+	nodes           map[string]Node
+	external        map[string]int64 // location → bytes needed
 }
 
 // field is ModelProto.
@@ -44,8 +45,15 @@ func (m *model) graph(number int, _ uint64, sub *walker) (err error) {
 		return nil
 	}
 	switch number {
+	case 1:
+		return m.node(sub)
 	case 5:
-		return sub.walk(m.tensor)
+		t, err := readTensor(sub, nil)
+		m.values[t.Name] = true
+		if t.location != "" {
+			m.external[t.location] = max(m.external[t.location], t.offset+t.length)
+		}
+		return err
 	case 11:
 		var v Value
 		v, err = readValue(sub)
@@ -58,36 +66,29 @@ func (m *model) graph(number int, _ uint64, sub *walker) (err error) {
 	return err
 }
 
-// tensor is TensorProto: of an initializer only its name and where its external data lies are read.
-func (m *model) tensor(number int, _ uint64, sub *walker) error {
-	if sub == nil {
-		return nil
-	}
-	switch number {
-	case 8:
-		name, err := sub.text()
-		m.values[name] = true
-		return err
-	case 13:
-		return m.externalData(sub)
-	}
-	return nil
-}
-
-// externalData is StringStringEntryProto.
-func (m *model) externalData(w *walker) error {
-	key, value := "", ""
+// node is NodeProto.
+func (m *model) node(w *walker) error {
+	var n Node
+	var outputs []string
 	err := w.walk(func(number int, _ uint64, sub *walker) (err error) {
-		switch {
-		case number == 1 && sub != nil:
-			key, err = sub.text()
-		case number == 2 && sub != nil:
-			value, err = sub.text()
+		if sub == nil {
+			return nil
+		}
+		var text string
+		switch number {
+		case 1:
+			text, err = sub.text()
+			n.Inputs = append(n.Inputs, text)
+		case 2:
+			text, err = sub.text()
+			outputs = append(outputs, text)
+		case 4:
+			n.Op, err = sub.text()
 		}
 		return err
 	})
-	if key == "location" && (len(m.external) == 0 || m.external[len(m.external)-1] != value) {
-		m.external = append(m.external, value)
+	for _, o := range outputs {
+		m.nodes[o] = n
 	}
 	return err
 }

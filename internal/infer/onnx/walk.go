@@ -14,6 +14,10 @@ type walker struct {
 	left int64
 }
 
+func newWalker(r io.ReadSeeker, size int64) *walker {
+	return &walker{file: r, buf: bufio.NewReaderSize(r, 64<<10), left: size}
+}
+
 const (
 	wireVarint = 0
 	wireI64    = 1
@@ -109,8 +113,14 @@ func (w *walker) text() (string, error) {
 	if w.left > maxText {
 		return "", fmt.Errorf("a name of %d bytes: this is not an ONNX model", w.left)
 	}
+	b, err := w.bytes()
+	return string(b), err
+}
+
+// bytes reads what is left; the caller has judged how much that is.
+func (w *walker) bytes() ([]byte, error) {
 	b := make([]byte, w.left)
 	w.left = 0
 	_, err := io.ReadFull(w.buf, b)
-	return string(b), err
+	return b, err
 }

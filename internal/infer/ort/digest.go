@@ -69,7 +69,7 @@ func (f *folder) files() ([]string, error) {
 			return nil, err
 		}
 		for _, data := range h.External {
-			names = append(names, filepath.ToSlash(filepath.Join(filepath.Dir(name), data)))
+			names = append(names, filepath.ToSlash(filepath.Join(filepath.Dir(name), data.Location)))
 		}
 	}
 	slices.Sort(names)

@@ -18,6 +18,7 @@ const tailMost = 2 * time.Second
 // finish; what has not finished when the last fifth begins goes back too.
 func (w *Worker) leave(ctx context.Context, stopWork func(why error)) {
 	begin := time.Now()
+	w.setDrainEnd(begin.Add(w.cfg.DrainTimeout))
 	w.setState(queue.WorkerDraining)
 	jobs := w.held()
 	_, span := w.telemetry.Tracer().Start(context.WithoutCancel(ctx), otel.SpanDrain, trace.WithNewRoot(), trace.WithAttributes(otel.DrainReason.String(reason(ctx))))
@@ -48,6 +49,19 @@ func (w *Worker) leave(ctx context.Context, stopWork func(why error)) {
 	span.SetAttributes(otel.DrainFinished.Int(max(0, len(jobs)-back)), otel.DrainHandedBack.Int(back))
 	w.log.Info("left", slog.Int("finished", max(0, len(jobs)-back)), slog.Int("handed_back", back), slog.Int("still_held", left), slog.Duration("took", time.Since(begin).Round(time.Millisecond)))
 	<-done
+}
+
+func (w *Worker) setDrainEnd(t time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.drainBy = t
+}
+
+// drainEnd is when the worker means to be done with its jobs; zero while it does not leave.
+func (w *Worker) drainEnd() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.drainBy
 }
 
 func reason(ctx context.Context) string {

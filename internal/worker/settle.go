@@ -11,8 +11,11 @@ import (
 	"github.com/stipple-ai/stipple/internal/queue"
 )
 
-// handBackTime bounds what a job says to the broker after its own context has ended: leaving must not wait for a broker that is away.
-const handBackTime = 2 * time.Second
+// Bounds of what a job says to the broker after its own context has ended: leaving must not wait for a broker that is away.
+const (
+	handBackTime = 2 * time.Second
+	lastWordTime = 100 * time.Millisecond // also of a job that ends when the drain does
+)
 
 // settle ends the delivery as the table of error types says, and returns the outcome for span and metrics.
 func (j *job) settle(ctx context.Context, err error) (outcome string) {
@@ -44,7 +47,7 @@ func (j *job) settle(ctx context.Context, err error) (outcome string) {
 }
 
 func (j *job) ack(ctx context.Context, outcome string) string {
-	ctx, cancel := outlive(ctx)
+	ctx, cancel := j.outlive(ctx)
 	defer cancel()
 	if err := j.d.Ack(ctx); err != nil {
 		// The record is written: whoever gets the message again finds it and acknowledges.
@@ -62,7 +65,7 @@ func (j *job) retry(ctx context.Context, err error) string {
 		attrs = append(attrs, slog.String("stack", string(typed.Stack)))
 	}
 	j.log.WarnContext(ctx, "the job failed: it is tried again", attrs...)
-	ctx, cancel := outlive(ctx)
+	ctx, cancel := j.outlive(ctx)
 	defer cancel()
 	j.say(ctx, "writing the attempt", j.queue.Failed(ctx, j.d, queue.ResultError{Type: queue.ErrorType(err), Message: err.Error()}))
 	j.say(ctx, "handing the job back", j.d.Nak(ctx, delay))
@@ -77,7 +80,7 @@ func (j *job) handBack(ctx context.Context, typ string, err error) string {
 	} else {
 		j.log.InfoContext(ctx, "handing the job back", slog.Any("error", err))
 	}
-	ctx, cancel := outlive(ctx)
+	ctx, cancel := j.outlive(ctx)
 	defer cancel()
 	j.say(ctx, "writing the hand-back", j.queue.HandedBack(ctx, j.d))
 	j.say(ctx, "handing the job back", j.d.Nak(ctx, queue.HandBackDelay(typ)))
@@ -101,7 +104,7 @@ func (j *job) deadLetter(ctx context.Context, typ string, err error) string {
 		return j.handBack(ctx, queue.TypeInterrupted, err)
 	}
 	j.telemetry.Metrics.DeadLetter(ctx, j.d.Job.Model, typ)
-	ctx, cancel := outlive(ctx)
+	ctx, cancel := j.outlive(ctx)
 	defer cancel()
 	j.say(ctx, "terminating the message", j.d.Term(ctx, typ+": "+failure.Message))
 	if typ == queue.TypeInvalidJob {
@@ -131,10 +134,18 @@ func (j *job) say(ctx context.Context, doing string, err error) {
 	}
 }
 
-// outlive gives the last words of a job a moment of their own when its context has ended.
-func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+// outlive gives the last words of a job a moment of their own when its context has ended, at most until the drain does: a broker that is away must not hold it up.
+func (j *job) outlive(ctx context.Context) (context.Context, context.CancelFunc) {
 	if ctx.Err() == nil {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(context.WithoutCancel(ctx), handBackTime)
+	now := time.Now()
+	end := now.Add(handBackTime)
+	if by := j.drainEnd(); !by.IsZero() && by.Before(end) {
+		end = by
+		if least := now.Add(lastWordTime); end.Before(least) { // a job whose last call to the model came back late
+			end = least
+		}
+	}
+	return context.WithDeadline(context.WithoutCancel(ctx), end)
 }

@@ -33,9 +33,10 @@ type Worker struct {
 	slots     *slots
 	gate      gate
 
-	mu    sync.Mutex
-	jobs  map[*job]struct{} // held now
-	state string            // a queue.Worker… constant
+	mu      sync.Mutex
+	jobs    map[*job]struct{} // held now
+	state   string            // a queue.Worker… constant
+	drainBy time.Time         // when the drain ends; zero before it begins
 
 	handling sync.WaitGroup // jobs
 }

@@ -86,7 +86,7 @@ func TestRowsOfAFile(t *testing.T) {
 		{"stdin", []string{"--file", "-", "--steps", "2"}, "rows.txt", false},
 		{"stdin-jsonl", []string{"--file", "-", "--input-format", "jsonl"}, "rows.jsonl", true},
 	} {
-		args := append(tt.args, "--batch", tt.batch, "--wait", "--json")
+		args := slices.Concat(tt.args, []string{"--batch", tt.batch, "--wait", "--json"})
 		p := w.enqueueFrom(tt.stdin, args...)
 		if code := p.exit(30 * time.Second); code != 0 {
 			t.Fatalf("enqueue %v ended with exit code %d:\n%s", args, code, p.errs())

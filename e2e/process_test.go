@@ -133,7 +133,7 @@ func folder(t *testing.T) string {
 			t.Error(err)
 		}
 		for _, file := range logs {
-			if lines := tail(read(t, file), 40); lines != "" {
+			if lines := tail(read(t, file), 25); lines != "" {
 				t.Logf("the end of %s:\n%s", filepath.Base(file), lines)
 			}
 		}

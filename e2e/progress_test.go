@@ -51,18 +51,6 @@ func (w *world) listen(batch string) *listener {
 	return l
 }
 
-// of returns the first progress that a worker announced of a job, and whether it did.
-func (l *listener) of(worker string, index int) (first progress, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, p := range l.heard {
-		if p.Worker == worker && p.Index == index {
-			return p, true
-		}
-	}
-	return progress{}, false
-}
-
 // await waits until a worker is at work on a job, "" for any worker and -1 for any job, and returns what was heard first.
 func (l *listener) await(worker string, index int, within time.Duration) progress {
 	l.w.t.Helper()

@@ -104,7 +104,6 @@ func (w *Worker) handle(work context.Context, d *queue.Delivery) {
 	w.metricsOf(ctx, j, 1)
 	w.add(j)
 	defer w.remove(j)
-	defer j.watchTimeout()()
 
 	err := j.guard(ctx)
 	outcome := j.settle(ctx, err)
@@ -117,19 +116,22 @@ func (w *Worker) handle(work context.Context, d *queue.Delivery) {
 	w.finished(ctx, j, outcome, failed)
 }
 
-// guard contains a panic in the job's own goroutine.
+// guard draws the job within JOB_TIMEOUT and contains a panic in its goroutine. The time ends the drawing alone and not ctx: what became of the job must still be told.
 func (j *job) guard(ctx context.Context) (err error) {
 	defer otel.Recover(j.span, &err)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	defer j.watchTimeout(end)()
 	return j.cause(ctx, j.draw(ctx))
 }
 
-// watchTimeout ends the job when it is past JOB_TIMEOUT; the returned function ends the watching.
-func (j *job) watchTimeout() (stop func()) {
+// watchTimeout calls end when the job is past JOB_TIMEOUT; the returned function ends the watching.
+func (j *job) watchTimeout(end context.CancelCauseFunc) (stop func()) {
 	done := make(chan struct{})
-	go func() { // ends with the job
+	go func() { // ends with the drawing
 		select {
 		case <-j.d.TimedOut():
-			j.cancel(errTimeout)
+			end(errTimeout)
 		case <-done:
 		}
 	}()

@@ -101,6 +101,7 @@ func (j *job) start(ctx context.Context) error {
 		}
 		j.attempt = start.Attempt
 		if start.Attempt > j.cfg.MaxAttempts {
+			j.attempt-- // this start is not made
 			return exhausted(start)
 		}
 		return nil

@@ -113,23 +113,26 @@ func run(ctx context.Context, o options, stdout io.Writer) (err error) {
 type figures struct {
 	rate  float64       // images a second, from the first to the last
 	first time.Duration // from the start of the process to the first image acknowledged
+	cpu   time.Duration // of the cores, an image, of all its processes: tells more than the rate where other programs run
 	rss   int64         // peak resident bytes, of all its processes
 }
 
 // report prints medians and their ratios.
 func report(stdout io.Writer, o options, ours, theirs []figures) error {
 	w := tabwriter.NewWriter(stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(w, "%s, %d steps, %d images, %d rounds, %d cores\timages/s\tfirst image\tpeak RSS\n", filepath.Base(o.model), o.steps, o.images, o.rounds, runtime.NumCPU())
+	fmt.Fprintf(w, "%s, %d steps, %d images, %d rounds, %d cores\timages/s\tCPU an image\tfirst image\tpeak RSS\n", filepath.Base(o.model), o.steps, o.images, o.rounds, runtime.NumCPU())
 	a := median(ours)
-	fmt.Fprintf(w, "stipple, 1 worker\t%.2f\t%.2f s\t%d MiB\n", a.rate, a.first.Seconds(), a.rss>>20)
+	fmt.Fprintf(w, "stipple, 1 worker\t%.2f\t%.1f ms\t%.2f s\t%d MiB\n", a.rate, ms(a.cpu), a.first.Seconds(), a.rss>>20)
 	if len(theirs) == 0 {
 		return w.Flush()
 	}
 	b := median(theirs)
-	fmt.Fprintf(w, "Python, %d workers\t%.2f\t%.2f s\t%d MiB\n", o.peers, b.rate, b.first.Seconds(), b.rss>>20)
-	fmt.Fprintf(w, "stipple ÷ Python\t%.2f\t%.2f\t%.2f\n", a.rate/b.rate, a.first.Seconds()/b.first.Seconds(), float64(a.rss)/float64(b.rss))
+	fmt.Fprintf(w, "Python, %d workers\t%.2f\t%.1f ms\t%.2f s\t%d MiB\n", o.peers, b.rate, ms(b.cpu), b.first.Seconds(), b.rss>>20)
+	fmt.Fprintf(w, "stipple ÷ Python\t%.2f\t%.2f\t%.2f\t%.2f\n", a.rate/b.rate, a.cpu.Seconds()/b.cpu.Seconds(), a.first.Seconds()/b.first.Seconds(), float64(a.rss)/float64(b.rss))
 	return w.Flush()
 }
+
+func ms(d time.Duration) float64 { return 1000 * d.Seconds() }
 
 // median takes each figure's own.
 func median(all []figures) figures {
@@ -143,6 +146,7 @@ func median(all []figures) figures {
 	}
 	return figures{
 		rate:  pick(func(f figures) float64 { return f.rate }),
+		cpu:   time.Duration(pick(func(f figures) float64 { return float64(f.cpu) })),
 		first: time.Duration(pick(func(f figures) float64 { return float64(f.first) })),
 		rss:   int64(pick(func(f figures) float64 { return float64(f.rss) })),
 	}

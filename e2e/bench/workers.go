@@ -89,45 +89,47 @@ func (b *bench) measure(ctx context.Context, o options, k kind, batch string) (f
 		}
 	}
 	defer func() { err = errors.Join(err, stop(k.commands)) }()
-	first, last, atFirst, err := b.watch(ctx, k.stream, o.images)
+	first, left, err := b.watch(ctx, k.stream, o.images-1)
+	if err != nil {
+		return f, err
+	}
+	before, err := usage(k.commands)
+	if err != nil {
+		return f, err
+	}
+	last, _, err := b.watch(ctx, k.stream, 0)
+	if err != nil {
+		return f, err
+	}
+	after, err := usage(k.commands)
 	if err != nil {
 		return f, err
 	}
 	f.first = first.Sub(start)
-	f.rate = float64(o.images-atFirst) / last.Sub(first).Seconds()
-	for _, cmd := range k.commands {
-		rss, err := peakRSS(cmd.Process.Pid)
-		if err != nil {
-			return f, err
-		}
-		f.rss += rss
-	}
+	f.rate = float64(left) / last.Sub(first).Seconds()
+	f.cpu = (after.cpu - before.cpu) / time.Duration(left)
+	f.rss = after.rss
 	return f, nil
 }
 
-// watch returns when the first and the last of n jobs were acknowledged, and how many were at the first look that saw any.
-func (b *bench) watch(ctx context.Context, stream string, n int) (first, last time.Time, atFirst int, err error) {
+// watch returns when at most most jobs are left in the stream, and how many are.
+func (b *bench) watch(ctx context.Context, stream string, most int) (at time.Time, left int, err error) {
 	s, err := b.js.Stream(ctx, stream)
 	if err != nil {
-		return first, last, 0, err
+		return at, 0, err
 	}
 	for {
 		info, err := s.Info(ctx)
 		if err != nil {
-			return first, last, 0, err
+			return at, 0, err
 		}
-		now := time.Now()
-		left := int(info.State.Msgs)
-		if left < n && first.IsZero() {
-			first, atFirst = now, n-left
-		}
-		if left == 0 {
-			return first, now, atFirst, nil
+		if left = int(info.State.Msgs); left <= most {
+			return time.Now(), left, nil
 		}
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
-			return first, last, 0, ctx.Err()
+			return at, 0, ctx.Err()
 		}
 	}
 }
@@ -146,17 +148,48 @@ func stop(commands []*exec.Cmd) error {
 	return errors.Join(errs...)
 }
 
-// peakRSS reads the most memory a process has had resident.
-func peakRSS(pid int) (int64, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+// use is what processes have used so far.
+type use struct {
+	cpu time.Duration
+	rss int64 // peak resident bytes
+}
+
+// usage adds up what /proc tells of the processes.
+func usage(commands []*exec.Cmd) (all use, err error) {
+	for _, cmd := range commands {
+		proc := filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid))
+		kb, err := field(filepath.Join(proc, "status"), "VmHWM:")
+		if err != nil {
+			return all, err
+		}
+		all.rss += kb << 10
+		stat, err := os.ReadFile(filepath.Join(proc, "stat"))
+		if err != nil {
+			return all, err
+		}
+		// After the name, which may hold anything, utime and stime are the 12th and 13th, in hundredths of a second.
+		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		for _, f := range fields[11:13] {
+			ticks, err := strconv.ParseInt(f, 10, 64)
+			if err != nil {
+				return all, err
+			}
+			all.cpu += time.Duration(ticks) * 10 * time.Millisecond
+		}
+	}
+	return all, nil
+}
+
+// field reads a number of kilobytes from a file of /proc.
+func field(path, name string) (int64, error) {
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(data)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kb, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
-			return kb << 10, err
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			return strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
 		}
 	}
-	return 0, errors.New("no VmHWM in /proc/PID/status")
+	return 0, fmt.Errorf("%s has no %s", path, name)
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stipple-ai/stipple/internal/infer"
 	"github.com/stipple-ai/stipple/internal/infer/ort"
 	"github.com/stipple-ai/stipple/internal/queue"
 	"github.com/stipple-ai/stipple/internal/upload"
@@ -22,8 +23,8 @@ type Config struct {
 	ModelReplace bool // MODEL_REPLACE: take over a name that the queue knows with another digest
 
 	Runtime   ort.Options
-	MaxRows   int   // most UNet rows in one call; 0: 1 on a CPU, 16 on a GPU
-	RowShapes []int // row counts that calls are padded to; nil: 1 on a CPU, 1 2 4 8 16 on a GPU
+	MaxRows   int   // most UNet rows in one call; 0: see autoRows on a CPU, 16 on a GPU
+	RowShapes []int // row counts that calls are padded to; nil: MaxRows alone on a CPU, 1 2 4 8 16 on a GPU
 	Lanes     int   // calls at once; 0: one for each core on a CPU, 1 on a GPU
 	Slots     int   // jobs held at once; 0: Lanes × MaxRows + 2
 	MaxPixels int   // width × height; 0: four times the model's own
@@ -42,6 +43,10 @@ type Config struct {
 
 	Getenv func(string) string // for the OTEL_* variables; nil: none are set
 	Logger *slog.Logger
+
+	// autoRows: nobody said how many rows a CPU's calls have, so each model's default decides: the two rows of a guided picture, or one. Two in a call cost up to
+	// a fifth less than one after the other where the latents are small, and the same where they are large (docs/performance.md).
+	autoRows bool
 }
 
 // Normalize returns c with its defaults, or every problem it has, each naming the setting.
@@ -49,11 +54,14 @@ func (c Config) Normalize() (Config, error) {
 	gpu := c.gpu()
 	cores := runtime.GOMAXPROCS(0)
 	if c.MaxRows == 0 {
-		c.MaxRows = 1
-		if len(c.RowShapes) > 0 {
+		c.autoRows = !gpu && len(c.RowShapes) == 0
+		switch {
+		case len(c.RowShapes) > 0:
 			c.MaxRows = slices.Max(c.RowShapes)
-		} else if gpu {
+		case gpu:
 			c.MaxRows = 16
+		default:
+			c.MaxRows = 2
 		}
 	}
 	if len(c.RowShapes) == 0 {
@@ -94,7 +102,15 @@ func (c Config) Normalize() (Config, error) {
 
 func (c Config) gpu() bool { return c.Runtime.Provider == "cuda" || c.Runtime.Provider == "tensorrt" }
 
-// shapes are the row counts that calls are padded to: exactly the rows on a CPU, powers of two on a GPU.
+// rows returns the most rows of a call of m, and the counts that calls are padded to.
+func (c Config) rows(m *model, info infer.Info) (maxRows int, shapes []int) {
+	if c.autoRows && (m.guidance() <= 1 || info.GuidanceEmbedded) {
+		return 1, []int{1}
+	}
+	return c.MaxRows, c.RowShapes
+}
+
+// shapes are the row counts that calls are padded to: the most rows alone on a CPU, so that a picture is the same whatever shares its calls, and powers of two on a GPU.
 func shapes(maxRows int, gpu bool) []int {
 	if !gpu {
 		return []int{maxRows}

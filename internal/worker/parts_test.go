@@ -56,8 +56,9 @@ func TestNormalize(t *testing.T) {
 		shapes            []int
 		threads           int
 	}{
-		{"cpu", func(*Config) {}, 1, cores, cores + 2, []int{1}, 1},
-		{"cpu, one lane", func(c *Config) { c.Lanes = 1 }, 1, 1, 3, []int{1}, cores},
+		{"cpu", func(*Config) {}, 2, cores, 2*cores + 2, []int{2}, 1},
+		{"cpu, one lane", func(c *Config) { c.Lanes = 1 }, 2, 1, 4, []int{2}, cores},
+		{"cpu, one row", func(c *Config) { c.MaxRows = 1 }, 1, cores, cores + 2, []int{1}, 1},
 		{"cpu, rows", func(c *Config) { c.MaxRows, c.Lanes = 4, 1 }, 4, 1, 6, []int{4}, cores},
 		{"gpu", func(c *Config) { c.Runtime.Provider = "cuda" }, 16, 1, 18, []int{1, 2, 4, 8, 16}, cores},
 		{"gpu, six rows", func(c *Config) { c.Runtime.Provider, c.MaxRows = "tensorrt", 6 }, 6, 1, 8, []int{1, 2, 4, 6}, cores},

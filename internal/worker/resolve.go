@@ -28,18 +28,11 @@ func resolve(j queue.Job, priority string, m *model, prefix string) (resolved, e
 		return resolved{}, err
 	}
 	info := m.engine.Info()
-	steps, guidance := defaultSteps, defaultGuidance
-	if m.defaults.Steps > 0 {
-		steps = m.defaults.Steps
-	}
-	if m.defaults.Guidance != nil {
-		guidance = *m.defaults.Guidance
-	}
 	format := queue.Or(j.Format, upload.PNG)
 	return resolved{
 		request: infer.Request{
 			Prompt: queue.Or(j.Prompt, ""), NegativePrompt: queue.Or(j.NegativePrompt, ""),
-			Steps: queue.Or(j.NumInferenceSteps, steps), Guidance: queue.Or(j.GuidanceScale, guidance),
+			Steps: queue.Or(j.NumInferenceSteps, m.steps()), Guidance: queue.Or(j.GuidanceScale, m.guidance()),
 			Seed: j.SeedOrDefault(), Width: queue.Or(j.Width, info.Width), Height: queue.Or(j.Height, info.Height),
 			Scheduler: queue.Or(j.Scheduler, ""), Priority: rank(priority),
 		},

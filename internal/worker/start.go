@@ -58,9 +58,10 @@ func loadModel(ctx context.Context, c Config, rt *ort.Runtime, lanes *infer.Lane
 	if c.gpu() {
 		beside = 1
 	}
+	maxRows, shapes := c.rows(m, p.Info())
 	m.engine, err = infer.New(p, lanes, infer.Config{
 		Encoders: beside, Decoders: beside,
-		MaxRows: c.MaxRows, RowShapes: c.RowShapes, Limits: infer.Limits{MaxPixels: c.MaxPixels}, Logger: c.Logger,
+		MaxRows: maxRows, RowShapes: shapes, Limits: infer.Limits{MaxPixels: c.MaxPixels}, Logger: c.Logger,
 		OnCall: func(rows, _ int, d time.Duration) { t.Metrics.Call(ctx, path.Name, rows, d) },
 	})
 	if err == nil {
@@ -93,6 +94,21 @@ func closeModels(models []*model) error {
 	return errors.Join(errs...)
 }
 
+// steps and guidance are what jobs of the model get that say nothing: its own defaults, else the contract's.
+func (m *model) steps() int {
+	if m.defaults.Steps > 0 {
+		return m.defaults.Steps
+	}
+	return defaultSteps
+}
+
+func (m *model) guidance() float64 {
+	if m.defaults.Guidance != nil {
+		return *m.defaults.Guidance
+	}
+	return defaultGuidance
+}
+
 // entry is the model's line in the queue's registry, by which enqueue knows names, defaults and limits.
 func (m *model) entry(c Config) queue.Model {
 	info := m.engine.Info()
@@ -101,13 +117,7 @@ func (m *model) entry(c Config) queue.Model {
 		side = c.MaxPixels
 	}
 	side = side / info.ScaleFactor * info.ScaleFactor
-	d := queue.ModelDefaults{NumInferenceSteps: defaultSteps, GuidanceScale: defaultGuidance, Width: info.Width, Height: info.Height, Scheduler: info.Schedule.Class()}
-	if m.defaults.Steps > 0 {
-		d.NumInferenceSteps = m.defaults.Steps
-	}
-	if m.defaults.Guidance != nil {
-		d.GuidanceScale = *m.defaults.Guidance
-	}
+	d := queue.ModelDefaults{NumInferenceSteps: m.steps(), GuidanceScale: m.guidance(), Width: info.Width, Height: info.Height, Scheduler: info.Schedule.Class()}
 	return queue.Model{Name: m.name, Digest: m.digest, Defaults: d,
 		Limits: queue.ModelLimits{SizeMultiple: info.ScaleFactor, MaxWidth: min(side, queue.MaxSize), MaxHeight: min(side, queue.MaxSize)}}
 }

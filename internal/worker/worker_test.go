@@ -29,7 +29,7 @@ func TestDrawsABatch(t *testing.T) {
 		if diff := math.Abs(float64(tm.Total - sum)); diff > 0.02*float64(tm.Total) {
 			t.Errorf("job %d: the parts of %+v sum to %v", i, tm, sum)
 		}
-		if res.Attempt != 1 || res.RowsMean != 1 || len(res.TraceID) != 32 || res.Worker != prefix(t) {
+		if res.Attempt != 1 || res.RowsMean != 2 || len(res.TraceID) != 32 || res.Worker != prefix(t) {
 			t.Errorf("job %d: %+v", i, res)
 		}
 	}

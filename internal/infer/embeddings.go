@@ -131,7 +131,10 @@ func (e *entry) done() bool {
 func tokensKey(t Tokens) string {
 	key := make([]byte, 1, 256)
 	if t.Zero {
-		key[0] = 1
+		key[0] |= 1
+	}
+	if t.Negative {
+		key[0] |= 2
 	}
 	for _, ids := range t.IDs {
 		key = binary.AppendUvarint(key, uint64(len(ids)))

@@ -26,6 +26,9 @@ type fakeModel struct {
 	info  Info
 	delay time.Duration // of a call, on the fake clock of synctest
 
+	// firstTimestep says that the first row's timestep is taken for all, as in some exports.
+	firstTimestep bool
+
 	// fault, if set, is asked about every call.
 	fault func(c *Call) error
 
@@ -124,6 +127,9 @@ func (m *fakeModel) Denoise(ctx context.Context, c *Call) error {
 		}
 	}
 	for _, r := range c.Rows {
+		if m.firstTimestep {
+			r.Timestep = c.Rows[0].Timestep
+		}
 		for i, x := range r.Latent {
 			h := float64(r.Text.Hidden[i%len(r.Text.Hidden)])
 			r.Out[i] = float32(0.6*float64(x) + 0.3*math.Sin(3*float64(x)+float64(r.Timestep)/250+h))

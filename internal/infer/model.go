@@ -54,6 +54,7 @@ type Tokens struct {
 	Count     int  // ids before truncation and padding, begin and end included
 	Truncated bool // the text was longer than the model reads
 	Zero      bool // the embedding of an empty negative prompt is all zeros
+	Negative  bool // of a negative prompt, in a model that encodes those otherwise
 }
 
 // Embedding is the text's part of the UNet's inputs for one row.

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 )
 
 // Elem is TensorProto.DataType.
@@ -84,15 +85,33 @@ func (h *Header) Output(name string) (Value, bool) { return find(h.Outputs, name
 
 // Producer returns the node that gives the value name, looking through casts, and false where it is an input or a weight.
 func (h *Header) Producer(name string) (Node, bool) {
-	n, ok := h.nodes[name]
+	n, ok := h.nodes[h.origin(name)]
+	return n, ok
+}
+
+// Weight returns the name of the initializer that a node takes under a name ending in suffix: exporters store equal weights once and give the others by Identity
+// nodes. It is false where no node has such an input.
+func (h *Header) Weight(suffix string) (string, bool) {
+	for _, n := range h.nodes {
+		for _, in := range n.Inputs {
+			if strings.HasSuffix(in, suffix) {
+				return h.origin(in), true
+			}
+		}
+	}
+	return "", false
+}
+
+// origin is the value that name is a copy of, itself if need be.
+func (h *Header) origin(name string) string {
 	for range len(h.nodes) { // a damaged graph may be a circle
+		n, ok := h.nodes[name]
 		if !ok || (n.Op != "Cast" && n.Op != "Identity") || len(n.Inputs) != 1 {
 			break
 		}
 		name = n.Inputs[0]
-		n, ok = h.nodes[name]
 	}
-	return n, ok
+	return name
 }
 
 func find(values []Value, name string) (Value, bool) {

@@ -100,6 +100,24 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// TestWeight: a weight that equals another is stored once, and an Identity node gives it its name.
+func TestWeight(t *testing.T) {
+	graph := message{}.
+		bytes(1, node("Identity", "m.final_layer_norm.weight", "m.first.weight")).
+		bytes(1, node("LayerNormalization", "y", "x", "m.final_layer_norm.weight", "m.final_layer_norm.bias")).
+		bytes(12, value("y", Float32))
+	data := message{}.bytes(7, graph)
+	h, err := Read(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for suffix, want := range map[string]string{"final_layer_norm.weight": "m.first.weight", "final_layer_norm.bias": "m.final_layer_norm.bias", "none": ""} {
+		if got, ok := h.Weight(suffix); got != want || ok != (want != "") {
+			t.Errorf("%s: got %q, %v", suffix, got, ok)
+		}
+	}
+}
+
 // TestProducerOfACircle: a damaged graph does not hang.
 func TestProducerOfACircle(t *testing.T) {
 	graph := message{}.bytes(1, node("Cast", "a", "b")).bytes(1, node("Identity", "b", "a")).bytes(12, value("a", Float32))

@@ -48,7 +48,7 @@ func (m *model) graph(number int, _ uint64, sub *walker) (err error) {
 	case 1:
 		return m.node(sub)
 	case 5:
-		t, err := readTensor(sub, nil)
+		t, err := readTensor(sub, "")
 		m.values[t.Name] = true
 		if t.location != "" {
 			m.external[t.location] = max(m.external[t.location], t.offset+t.length)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 )
 
 // Tensor is an initializer: a weight of the graph.
@@ -27,23 +26,19 @@ const maxTensor = 1 << 18
 // errFound ends a walk that has what it looked for.
 var errFound = errors.New("found")
 
-// ReadTensor returns the first initializer, of the model at path, whose name ends in suffix; it may have at most 256 KiB.
-// Errors name the path.
-func ReadTensor(path, suffix string) (*Tensor, error) {
-	t, err := readFile(path, func(w *walker) (*Tensor, error) { return w.findTensor(suffix) })
+// ReadTensor returns the initializer of that name of the model at path; it may have at most 256 KiB. Errors name the path.
+func ReadTensor(path, name string) (*Tensor, error) {
+	t, err := readFile(path, func(w *walker) (*Tensor, error) { return w.findTensor(name) })
+	if err == nil && t.location != "" {
+		t.Data, err = t.readExternal(filepath.Dir(path))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: reading the weight %s: %w", path, suffix, err)
-	}
-	if t.location == "" {
-		return t, nil
-	}
-	if t.Data, err = t.readExternal(filepath.Dir(path)); err != nil {
-		return nil, fmt.Errorf("%s: reading the weight %s: %w", path, t.Name, err)
+		return nil, fmt.Errorf("%s: reading the weight %s: %w", path, name, err)
 	}
 	return t, nil
 }
 
-func (w *walker) findTensor(suffix string) (*Tensor, error) {
+func (w *walker) findTensor(want string) (*Tensor, error) {
 	var found *Tensor
 	err := w.walk(func(number int, _ uint64, graph *walker) error {
 		if number != 7 || graph == nil {
@@ -53,8 +48,8 @@ func (w *walker) findTensor(suffix string) (*Tensor, error) {
 			if number != 5 || tensor == nil {
 				return nil
 			}
-			t, err := readTensor(tensor, func(name string) bool { return strings.HasSuffix(name, suffix) })
-			if err == nil && strings.HasSuffix(t.Name, suffix) {
+			t, err := readTensor(tensor, want)
+			if err == nil && t.Name == want {
 				found, err = t, errFound
 			}
 			return err
@@ -73,8 +68,8 @@ func (w *walker) findTensor(suffix string) (*Tensor, error) {
 	return found, nil
 }
 
-// readTensor is TensorProto. The values are read only where wanted says so of the name, which stands before them.
-func readTensor(w *walker, wanted func(name string) bool) (*Tensor, error) {
+// readTensor is TensorProto. The values are read only of the tensor of the name wanted, "" for none.
+func readTensor(w *walker, wanted string) (*Tensor, error) {
 	t := &Tensor{}
 	var floats []byte
 	err := w.walk(func(number int, value uint64, sub *walker) (err error) {
@@ -88,14 +83,14 @@ func readTensor(w *walker, wanted func(name string) bool) (*Tensor, error) {
 			}
 		case number == 2 && sub == nil:
 			t.Elem = Elem(int32(value))
-		case number == 4 && sub != nil && wanted != nil && sub.left <= maxTensor: // packed floats, before the name
+		case number == 4 && sub != nil && wanted != "" && sub.left <= maxTensor: // packed floats, before the name
 			floats, err = sub.bytes()
 		case number == 8 && sub != nil:
 			t.Name, err = sub.text()
-			if wanted != nil && wanted(t.Name) {
+			if t.Name == wanted {
 				t.Data = floats
 			}
-		case number == 9 && sub != nil && wanted != nil && wanted(t.Name):
+		case number == 9 && sub != nil && wanted != "" && t.Name == wanted:
 			if sub.left > maxTensor {
 				return fmt.Errorf("%s has %d bytes: at most %d are read", t.Name, sub.left, maxTensor)
 			}

@@ -42,24 +42,24 @@ func weights() []byte {
 func TestReadTensor(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "model.onnx")
-	for name, data := range map[string][]byte{path: weights(), filepath.Join(dir, "data"): floats(0, 5, 6)} {
-		if err := os.WriteFile(name, data, 0o600); err != nil {
+	for file, data := range map[string][]byte{path: weights(), filepath.Join(dir, "data"): floats(0, 5, 6)} {
+		if err := os.WriteFile(file, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for suffix, want := range map[string][]byte{"raw.weight": floats(1, 2), "packed.weight": floats(3, 4), "outside.weight": floats(5, 6)} {
-		got, err := ReadTensor(path, suffix)
+	for name, want := range map[string][]byte{"raw.weight": floats(1, 2), "packed.weight": floats(3, 4), "outside.weight": floats(5, 6)} {
+		got, err := ReadTensor(path, name)
 		if err != nil {
-			t.Errorf("%s: %v", suffix, err)
+			t.Errorf("%s: %v", name, err)
 		} else if !bytes.Equal(got.Data, want) || got.Elem != Float32 || !slices.Equal(got.Dims, []int64{2}) {
-			t.Errorf("%s: got %+v", suffix, got)
+			t.Errorf("%s: got %+v", name, got)
 		}
 	}
-	for suffix, want := range map[string]string{
+	for name, want := range map[string]string{
 		"none.weight": "none of that name", "escaping.weight": "out of bounds", "empty.weight": "not stored", "large.weight": "at most",
 	} {
-		if _, err := ReadTensor(path, suffix); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: got %v, want an error with %q and the path", suffix, err, want)
+		if _, err := ReadTensor(path, name); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: got %v, want an error with %q and the path", name, err, want)
 		}
 	}
 	if err := os.Truncate(filepath.Join(dir, "data"), 8); err != nil {
@@ -74,8 +74,8 @@ func FuzzReadTensor(f *testing.F) {
 	f.Add(weights()[:400])
 	f.Add(sampleModel()[:200])
 	f.Fuzz(func(t *testing.T, data []byte) {
-		tensor, err := newWalker(bytes.NewReader(data), int64(len(data))).findTensor("weight")
-		if err == nil && !strings.HasSuffix(tensor.Name, "weight") {
+		tensor, err := newWalker(bytes.NewReader(data), int64(len(data))).findTensor("raw.weight")
+		if err == nil && tensor.Name != "raw.weight" {
 			t.Errorf("found %q", tensor.Name)
 		}
 	})

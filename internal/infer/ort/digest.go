@@ -7,31 +7,23 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/stipple-ai/stipple/internal/infer/onnx"
 )
 
-// digestFiles are the files besides graphs that decide what a pipeline draws; those that are absent do not count.
+// digestFiles are the files besides graphs and the parts' config.json that decide what a pipeline draws; those that are absent do not count.
 var digestFiles = []string{
-	"model_index.json", "stipple.json", "scheduler/scheduler_config.json",
-	"text_encoder/config.json", "text_encoder_2/config.json", "unet/config.json", "vae_decoder/config.json",
+	"model_index.json", "stipple.json", "scheduler/scheduler_config.json", "text_encoder/config.json", "text_encoder_2/config.json", "unet/config.json",
 	"tokenizer/vocab.json", "tokenizer/merges.txt", "tokenizer/tokenizer.json", "tokenizer/tokenizer_config.json", "tokenizer/special_tokens_map.json",
 	"tokenizer_2/vocab.json", "tokenizer_2/merges.txt", "tokenizer_2/tokenizer.json", "tokenizer_2/tokenizer_config.json", "tokenizer_2/special_tokens_map.json",
 }
 
-// digestGraphs are the graphs; their external data files count too.
-var digestGraphs = []string{"text_encoder/model.onnx", "text_encoder_2/model.onnx", "unet/model.onnx", "vae_decoder/model.onnx"}
-
 // digest is the SHA-256 over one line for each file, in the order of their names: `<sha256 hex>  <name>\n`, as `sha256sum` prints it.
 func digest(ctx context.Context, f *folder) (string, error) {
-	names, err := f.files()
-	if err != nil {
-		return "", err
-	}
+	names := f.files()
 	sums := make([]string, len(names))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(2)
@@ -51,29 +43,25 @@ func digest(ctx context.Context, f *folder) (string, error) {
 	return hex.EncodeToString(all.Sum(nil)), nil
 }
 
-// files lists the pipeline's files that are there, sorted, with slashes.
-func (f *folder) files() ([]string, error) {
+// files lists the pipeline's files, sorted, with slashes.
+func (f *folder) files() []string {
 	var names []string
 	for _, name := range digestFiles {
 		if f.exists(name) {
 			names = append(names, name)
 		}
 	}
-	for _, name := range digestGraphs {
-		if !f.exists(name) {
-			continue
-		}
-		names = append(names, name)
-		h, err := onnx.ReadFile(f.path(name))
-		if err != nil {
-			return nil, err
-		}
-		for _, data := range h.External {
-			names = append(names, filepath.ToSlash(filepath.Join(filepath.Dir(name), data.Location)))
+	if f.vaeFrom != "" {
+		names = append(names, f.vaeFrom)
+	}
+	for part, header := range f.graphs {
+		names = append(names, graphFile(part))
+		for _, data := range header.External {
+			names = append(names, path.Join(part, filepath.ToSlash(data.Location)))
 		}
 	}
 	slices.Sort(names)
-	return names, nil
+	return names
 }
 
 func hashFile(ctx context.Context, path string) (string, error) {

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stipple-ai/stipple/internal/infer"
-	"github.com/stipple-ai/stipple/internal/infer/clip"
 )
 
 // Pipeline is a Stable Diffusion pipeline (1.x, 2.x, SDXL) in the ONNX layout, loaded. What it is made of is read from the folder's files and the graphs'
@@ -24,68 +22,73 @@ type Pipeline struct {
 
 var _ infer.Model = (*Pipeline)(nil)
 
-// Load loads the pipeline in dir. Errors name the file, what is wrong with it, and how to mend it.
+// Load loads the pipeline in dir, once all of it is known to fit together. Errors name the file, what is wrong with it, and how to mend it.
 func (r *Runtime) Load(ctx context.Context, dir string) (_ *Pipeline, err error) {
 	f, err := readFolder(dir)
 	if err != nil {
 		return nil, err
 	}
-	p := &Pipeline{folder: f, text: make([]*textEncoder, len(f.text))}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, p.Close())
-		}
-	}()
+	p, err := f.pipeline()
+	if err != nil {
+		return nil, err
+	}
 	g, _ := errgroup.WithContext(ctx)
 	g.Go(func() (err error) { p.digest, err = digest(ctx, f); return err })
-	g.Go(func() (err error) { p.unet, err = r.loadUNet(f); return err })
-	g.Go(func() (err error) { p.vae, err = r.loadVAE(f); return err })
-	for i := range p.text {
-		g.Go(func() (err error) { p.text[i], err = r.loadTextEncoder(f, i); return err })
+	for _, s := range p.sessions() {
+		g.Go(func() error { return r.load(s) })
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// pipeline plans every part and checks that they belong together.
+func (f *folder) pipeline() (*Pipeline, error) {
+	p := &Pipeline{folder: f}
+	var err error
+	if p.unet, err = f.planUNet(); err != nil {
+		return nil, f.bad(graphFile("unet"), "%w", err)
+	}
+	if p.vae, err = f.planVAE(); err != nil {
+		return nil, f.bad(graphFile("vae_decoder"), "%w", err)
+	}
+	for i := range f.text {
+		t, err := f.planText(i)
+		if err != nil {
+			return nil, err
+		}
+		p.text = append(p.text, t)
 	}
 	return p, p.fit()
 }
 
-// fit checks that the parts belong together: the text encoders' width is the UNet's.
+// sessions are those of all parts.
+func (p *Pipeline) sessions() []*session {
+	all := []*session{p.unet.session, p.vae.session}
+	for _, t := range p.text {
+		all = append(all, t.session)
+	}
+	return all
+}
+
+// fit checks that the parts belong together: what the text encoders give is what the UNet takes.
 func (p *Pipeline) fit() error {
-	width := 0
+	width, tokens := 0, p.text[0].tokenizer.MaxLength()
 	for _, t := range p.text {
 		width += t.hidden
-		if t.tokenizer.MaxLength() != p.text[0].tokenizer.MaxLength() {
-			return fmt.Errorf("%s: the two tokenizers read %d and %d tokens: they must agree", p.folder.dir, p.text[0].tokenizer.MaxLength(), t.tokenizer.MaxLength())
+		if n := t.tokenizer.MaxLength(); n != tokens {
+			return fmt.Errorf("%s: the two tokenizers read %d and %d tokens: they must agree", p.folder.dir, tokens, n)
 		}
 	}
-	if want := p.unet.textWidth; want > 0 && want != width {
-		return fmt.Errorf("%s: its encoder_hidden_states are %d wide, but the text encoders give %d: the folder mixes two models", p.unet.session.path, want, width)
-	}
-	p.unet.textWidth = width
-	p.unet.tokens = p.text[0].tokenizer.MaxLength()
-	p.unet.pooled = 0
-	if p.unet.takesPooled() {
-		if len(p.text) != 2 {
-			return fmt.Errorf("%s: it takes text_embeds, but %s is not there", p.unet.session.path, p.folder.path("text_encoder_2"))
-		}
-		p.unet.pooled = p.text[1].projection
-	}
-	return nil
+	return p.unet.fit(tokens, width, p.text[len(p.text)-1].projection)
 }
 
 // Close frees the sessions. No call may be under way.
 func (p *Pipeline) Close() error {
 	var errs []error
-	for _, t := range p.text {
-		if t != nil {
-			errs = append(errs, t.session.close())
-		}
-	}
-	if p.unet != nil {
-		errs = append(errs, p.unet.session.close())
-	}
-	if p.vae != nil {
-		errs = append(errs, p.vae.session.close())
+	for _, s := range p.sessions() {
+		errs = append(errs, s.close())
 	}
 	return errors.Join(errs...)
 }
@@ -104,15 +107,7 @@ func (p *Pipeline) Info() infer.Info {
 func (p *Pipeline) Digest() string { return p.digest }
 
 // Defaults are the model's own for fields that a job leaves out.
-func (p *Pipeline) Defaults() Defaults { return p.folder.defaults }
+func (p *Pipeline) Defaults() Defaults { return p.folder.own.Defaults }
 
 // MaxTokens is how many tokens of a prompt the model reads, begin and end included.
 func (p *Pipeline) MaxTokens() int { return p.text[0].tokenizer.MaxLength() }
-
-func (r *Runtime) loadTokenizer(f *folder, name string) (*clip.Tokenizer, error) {
-	t, err := clip.Load(filepath.Join(f.dir, name))
-	if err != nil {
-		return nil, fmt.Errorf("loading the tokenizer: %w", err)
-	}
-	return t, nil
-}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	native "github.com/yalue/onnxruntime_go"
@@ -16,6 +17,7 @@ import (
 // session is one graph, loaded. It may be called from several goroutines at once.
 type session struct {
 	path    string
+	opset   int64
 	in, out []onnx.Value // in the order of the calls' tensors
 	native  *native.DynamicAdvancedSession
 	frames  frames
@@ -24,50 +26,61 @@ type session struct {
 // idleFrames is how many frames a session keeps: enough for a call on every lane in a handful of sizes.
 const idleFrames = 16
 
-// load reads the graph's head, hands it to choose to name the outputs wanted, and builds the session.
-func (r *Runtime) load(path string, choose func(*onnx.Header) (outputs []string, err error)) (*session, error) {
-	header, err := onnx.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	names, err := choose(header)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	s := &session{path: path, in: header.Inputs, frames: frames{limit: idleFrames}}
-	for _, name := range names {
+// plan returns the session of a part's graph with the outputs wanted, not loaded yet, once what it takes and gives has been checked.
+func (f *folder) plan(part string, outputs ...string) (*session, error) {
+	header, path := f.graphs[part], f.path(graphFile(part))
+	s := &session{path: path, opset: header.Opset, in: header.Inputs, frames: frames{limit: idleFrames}}
+	for _, name := range outputs {
 		out, ok := header.Output(name)
 		if !ok {
-			return nil, fmt.Errorf("%s: has no output %s, only %s", path, name, valueNames(header.Outputs))
+			return nil, fmt.Errorf("it has no output %s, only %s: %s", name, list(header.Outputs), exportWhole)
 		}
 		s.out = append(s.out, out)
 	}
-	for _, v := range append(append([]onnx.Value{}, s.in...), s.out...) {
+	for _, v := range slices.Concat(s.in, s.out) {
 		if _, _, err := elemSize(v.Elem); err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", path, v.Name, err)
+			return nil, fmt.Errorf("its %s: %w", v, err)
 		}
-	}
-	o, err := r.sessionOptions()
-	if err != nil {
-		return nil, err
-	}
-	inputs := make([]string, len(s.in))
-	for i, v := range s.in {
-		inputs[i] = v.Name
-	}
-	s.native, err = native.NewDynamicAdvancedSession(path, inputs, names, o)
-	if err = errors.Join(err, o.Destroy()); err != nil {
-		return nil, fmt.Errorf("%s: ONNX Runtime %s refuses the model (opset %d): %s", path, native.GetVersion(), header.Opset, oneLine(err))
 	}
 	return s, nil
 }
 
-func valueNames(values []onnx.Value) string {
-	names := make([]string, len(values))
-	for i, v := range values {
-		names[i] = v.Name
+// load builds a session that was planned.
+func (r *Runtime) load(s *session) error {
+	o, err := r.sessionOptions()
+	if err != nil {
+		return err
 	}
-	return strings.Join(names, ", ")
+	s.native, err = native.NewDynamicAdvancedSession(s.path, names(s.in), names(s.out), o)
+	if err = errors.Join(err, o.Destroy()); err != nil {
+		text := oneLine(err)
+		return fmt.Errorf("%s: ONNX Runtime %s refuses the model (opset %d): %s%s", s.path, native.GetVersion(), s.opset, text, refusalHint(text))
+	}
+	return nil
+}
+
+func names(values []onnx.Value) []string {
+	all := make([]string, len(values))
+	for i, v := range values {
+		all[i] = v.Name
+	}
+	return all
+}
+
+// refusalHint says what to do about a graph that ONNX Runtime does not load, where its words tell.
+func refusalHint(text string) string {
+	for mark, hint := range map[string]string{
+		"Could not find an implementation": "this provider lacks an operation of the graph (NhwcConv, GroupNorm and the like come from optimizing for a GPU): take the graph as exported (docs/models.md)",
+		"under development":                exportOpset,
+		"Unsupported model IR version":     exportOpset,
+		"Missing opset in the model":       exportOpset,
+		"is not a registered function/op":  exportOpset,
+	} {
+		if strings.Contains(text, mark) {
+			return ": " + hint
+		}
+	}
+	return ""
 }
 
 // call runs the graph on f and waits for the native call to return, whatever happens: its inputs may not be freed before. When ctx ends meanwhile,
@@ -115,7 +128,11 @@ func (s *session) classify(err error) error {
 	return &infer.Error{Type: typ, Err: fmt.Errorf("running %s: %s", filepath.Join(filepath.Base(filepath.Dir(s.path)), filepath.Base(s.path)), text)}
 }
 
+// close frees the session; one that was not loaded has nothing to free.
 func (s *session) close() error {
+	if s.native == nil {
+		return nil
+	}
 	return errors.Join(s.frames.close(), s.native.Destroy())
 }
 

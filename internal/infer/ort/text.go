@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 
 	"github.com/stipple-ai/stipple/internal/infer"
 	"github.com/stipple-ai/stipple/internal/infer/clip"
@@ -16,53 +18,121 @@ type textEncoder struct {
 	tokenizer  *clip.Tokenizer
 	hidden     int // width of the hidden states
 	projection int // width of text_embeds where the UNet wants them, else 0
+
+	// The session's outputs by what they are for. prompt differs from negative only with clip_skip: diffusers leaves layers out of the prompt alone.
+	prompt, negative, pooled int
+	norm                     *layerNorm // of the layer that prompt names, nil where that has it already or none is due
 }
 
-// loadTextEncoder loads the text encoder i of f. In SDXL both give their second-to-last layer, and the second its projection too; otherwise the last layer is taken.
-func (r *Runtime) loadTextEncoder(f *folder, i int) (*textEncoder, error) {
-	part, tokens := "text_encoder", "tokenizer"
-	if i == 1 {
-		part, tokens = "text_encoder_2", "tokenizer_2"
-	}
-	t := &textEncoder{hidden: f.text[i].HiddenSize}
+// planText loads the tokenizer i of f and checks the graph of its text encoder.
+func (f *folder) planText(i int) (*textEncoder, error) {
+	part, config := textParts[i], f.text[i]
+	t := &textEncoder{hidden: config.HiddenSize}
 	var err error
-	if t.tokenizer, err = r.loadTokenizer(f, tokens); err != nil {
+	if t.tokenizer, err = f.loadTokenizer(i); err != nil {
 		return nil, err
 	}
-	t.session, err = r.load(f.path(part+"/model.onnx"), func(h *onnx.Header) ([]string, error) {
-		if in, ok := h.Input("input_ids"); !ok || len(h.Inputs) != 1 || (in.Elem != onnx.Int64 && in.Elem != onnx.Int32) {
-			return nil, fmt.Errorf("its inputs are %s: one, input_ids of int32 or int64, is expected of a CLIP text encoder", valueNames(h.Inputs))
-		}
-		if len(f.text) == 1 {
-			return []string{"last_hidden_state"}, nil
-		}
-		outputs := []string{penultimate(h, f.text[i].NumHiddenLayers)}
-		if i == 1 {
-			outputs = append(outputs, "text_embeds")
-		}
-		return outputs, nil
-	})
+	h := f.graphs[part]
+	if err = t.checkInput(h); err == nil {
+		err = t.chooseOutputs(h, f, i)
+	}
 	if err != nil {
-		return nil, err
+		return nil, f.bad(graphFile(part), "%w", err)
 	}
 	if i == 1 {
-		t.projection = f.text[i].ProjectionDim
-		if out := t.session.out[1]; len(out.Dims) == 2 && out.Dims[1] > 0 {
+		t.projection = config.ProjectionDim
+		if out := t.session.out[t.pooled]; len(out.Dims) == 2 && out.Dims[1] > 0 {
 			t.projection = int(out.Dims[1])
 		}
+	}
+	if t.prompt != t.negative && len(f.text) == 1 {
+		t.norm, err = readFinalNorm(t.session.path, h, config)
+	}
+	return t, err
+}
+
+// loadTokenizer loads the tokenizer of text encoder i and checks that its ids are the encoder's.
+func (f *folder) loadTokenizer(i int) (*clip.Tokenizer, error) {
+	name := []string{"tokenizer", "tokenizer_2"}[i]
+	t, err := clip.Load(filepath.Join(f.dir, name))
+	if err != nil {
+		return nil, fmt.Errorf("loading the tokenizer: %w", err)
+	}
+	if n := f.text[i].VocabSize; n > 0 && t.VocabSize() > n {
+		return nil, f.bad(name, "it has %d ids, but %s/config.json says vocab_size %d: the folder mixes two models", t.VocabSize(), textParts[i], n)
+	}
+	if n := f.text[i].MaxPositionEmbeddings; n > 0 && t.MaxLength() > n {
+		return nil, f.bad(name+"/tokenizer_config.json", "model_max_length is %d, but %s/config.json says max_position_embeddings %d: set it to that", t.MaxLength(), textParts[i], n)
 	}
 	return t, nil
 }
 
-// penultimate names the output that holds the second-to-last layer: hidden_states.N of an export with all layers, else the last_hidden_state of one
-// that ends there.
-func penultimate(h *onnx.Header, layers int) string {
-	if name := fmt.Sprintf("hidden_states.%d", layers-1); layers > 0 {
-		if _, ok := h.Output(name); ok {
-			return name
+func (t *textEncoder) checkInput(h *onnx.Header) error {
+	ids, ok := h.Input("input_ids")
+	if !ok || len(h.Inputs) != 1 || len(ids.Dims) != 2 || (ids.Elem != onnx.Int64 && ids.Elem != onnx.Int32) {
+		return fmt.Errorf("its inputs are %s: one, input_ids of int32 or int64 and rank 2, is expected of a CLIP text encoder: %s", list(h.Inputs), exportWhole)
+	}
+	if n := ids.Dims[1]; n >= 0 && int(n) != t.tokenizer.MaxLength() {
+		return checkOpen(ids, "", "length")
+	}
+	if ids.Dims[0] > 1 {
+		return checkOpen(ids, "batch")
+	}
+	return nil
+}
+
+// chooseOutputs names the outputs to take. A model with one text encoder attends to its last layer, SDXL to the second-to-last of both, and to the second
+// one's projection; clip_skip leaves more out.
+func (t *textEncoder) chooseOutputs(h *onnx.Header, f *folder, i int) (err error) {
+	layers, skip, negative := f.text[i].NumHiddenLayers, f.own.ClipSkip, "last_hidden_state"
+	if len(f.text) == 2 {
+		if negative, err = penultimate(h, layers); err != nil {
+			return err
+		}
+		layers--
+	}
+	wanted := []string{negative}
+	if skip > 0 {
+		prompt := fmt.Sprintf("hidden_states.%d", layers-skip)
+		if _, ok := h.Output(prompt); !ok || skip >= layers {
+			return fmt.Errorf("stipple.json says clip_skip %d, which needs its output %s; its outputs are %s: %s", skip, prompt, list(h.Outputs), exportLayers)
+		}
+		t.prompt = len(wanted)
+		wanted = append(wanted, prompt)
+	}
+	if i == 1 {
+		t.pooled = len(wanted)
+		wanted = append(wanted, "text_embeds")
+	}
+	if t.session, err = f.plan(textParts[i], wanted...); err != nil {
+		return err
+	}
+	for _, v := range t.session.out {
+		if !float(v) {
+			return fmt.Errorf("its output %s must be float32 or float16: %s", v, exportWhole)
 		}
 	}
-	return "last_hidden_state"
+	return nil
+}
+
+// penultimate names the output that holds the second-to-last of the layers: hidden_states.N of an export with all layers, or the hidden state of one that
+// ends there, which is known by the final layer norm that it does not have.
+func penultimate(h *onnx.Header, layers int) (string, error) {
+	if name := fmt.Sprintf("hidden_states.%d", layers-1); layers > 0 {
+		if _, ok := h.Output(name); ok {
+			return name, nil
+		}
+	}
+	for _, name := range []string{"hidden_states", "last_hidden_state"} {
+		v, ok := h.Output(name)
+		if !ok || len(v.Dims) != 3 {
+			continue
+		}
+		if node, ok := h.Producer(name); ok && !slices.ContainsFunc(node.Inputs, isFinalNorm) {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("SDXL attends to the second-to-last layer, but its outputs are %s, the last layer after its norm at most: %s", list(h.Outputs), exportLayers)
 }
 
 // Tokenize implements infer.TextEncoder.
@@ -70,7 +140,7 @@ func (p *Pipeline) Tokenize(text string, negative bool) infer.Tokens {
 	if negative && text == "" && p.folder.zeroNegative() {
 		return infer.Tokens{Zero: true}
 	}
-	var res infer.Tokens
+	res := infer.Tokens{Negative: negative && p.folder.own.ClipSkip > 0}
 	for _, t := range p.text {
 		ids := t.tokenizer.Encode(text)
 		res.IDs = append(res.IDs, ids.IDs)
@@ -92,7 +162,7 @@ func (p *Pipeline) Encode(ctx context.Context, tokens infer.Tokens) (*infer.Embe
 	}
 	column := 0
 	for i, t := range p.text {
-		if err := t.encode(ctx, tokens.IDs[i], e, column, width); err != nil {
+		if err := t.encode(ctx, tokens.IDs[i], tokens.Negative, e, column, width); err != nil {
 			return nil, err
 		}
 		column += t.hidden
@@ -101,7 +171,7 @@ func (p *Pipeline) Encode(ctx context.Context, tokens infer.Tokens) (*infer.Embe
 }
 
 // encode writes the encoder's hidden states into the columns of e.Hidden from column on.
-func (t *textEncoder) encode(ctx context.Context, ids []int64, e *infer.Embedding, column, width int) (err error) {
+func (t *textEncoder) encode(ctx context.Context, ids []int64, negative bool, e *infer.Embedding, column, width int) (err error) {
 	f, err := t.session.frames.take(frameKey{rows: 1}, func() (*frame, error) { return t.frame(len(ids)) })
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.session.path, err)
@@ -111,20 +181,31 @@ func (t *textEncoder) encode(ctx context.Context, ids []int64, e *infer.Embeddin
 	if err := t.session.call(ctx, f); err != nil {
 		return err
 	}
-	for i := range ids {
-		f.out[0].floats(e.Hidden[i*width+column:][:t.hidden], i*t.hidden)
+	out, norm := t.prompt, t.norm
+	if negative {
+		out, norm = t.negative, nil
 	}
-	if len(f.out) > 1 && e.Pooled != nil {
-		f.out[1].floats(e.Pooled, 0)
+	for i := range ids {
+		row := e.Hidden[i*width+column:][:t.hidden]
+		f.out[out].floats(row, i*t.hidden)
+		if norm != nil {
+			norm.apply(row)
+		}
+	}
+	if t.pooled > 0 {
+		f.out[t.pooled].floats(e.Pooled, 0)
 	}
 	return nil
 }
 
 func (t *textEncoder) frame(n int) (*frame, error) {
 	in := []spec{{"input_ids", t.session.in[0].Elem, []int64{1, int64(n)}}}
-	out := []spec{{t.session.out[0].Name, t.session.out[0].Elem, []int64{1, int64(n), int64(t.hidden)}}}
-	if len(t.session.out) > 1 {
-		out = append(out, spec{t.session.out[1].Name, t.session.out[1].Elem, []int64{1, int64(t.projection)}})
+	out := make([]spec, len(t.session.out))
+	for i, v := range t.session.out {
+		out[i] = spec{v.Name, v.Elem, []int64{1, int64(n), int64(t.hidden)}}
+		if i > 0 && i == t.pooled {
+			out[i].dims = []int64{1, int64(t.projection)}
+		}
 	}
 	return newFrame(frameKey{rows: 1}, in, out)
 }

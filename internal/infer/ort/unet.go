@@ -7,7 +7,6 @@ import (
 	"math"
 
 	"github.com/stipple-ai/stipple/internal/infer"
-	"github.com/stipple-ai/stipple/internal/infer/onnx"
 )
 
 // unet is the denoiser. Its inputs are matched by the graph's own names and types.
@@ -15,6 +14,7 @@ type unet struct {
 	session        *session
 	channels       int
 	tokens         int // rows of encoder_hidden_states
+	fixedTokens    int // the same where the graph says, else 0
 	textWidth      int
 	pooled         int // width of text_embeds, 0 where the graph has none
 	guidanceDim    int // width of timestep_cond, 0 where the graph has none
@@ -89,66 +89,6 @@ func row(c *infer.Call, i int) *infer.Row {
 		return &c.Rows[i]
 	}
 	return &c.Rows[0]
-}
-
-func (r *Runtime) loadUNet(f *folder) (*unet, error) {
-	u := &unet{channels: f.unet.InChannels, factor: f.factor()}
-	var err error
-	u.session, err = r.load(f.path("unet/model.onnx"), func(h *onnx.Header) ([]string, error) {
-		if err := u.read(h, f); err != nil {
-			return nil, err
-		}
-		return []string{h.Outputs[0].Name}, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return u, nil
-}
-
-// read checks the graph's inputs and learns from them what varies between exports.
-func (u *unet) read(h *onnx.Header, f *folder) error {
-	for _, v := range h.Inputs {
-		if _, ok := inputs[v.Name]; !ok {
-			return fmt.Errorf("its input %s is not one that this worker fills: text-to-image UNets have sample, timestep, encoder_hidden_states, and text_embeds, time_ids or timestep_cond", v)
-		}
-	}
-	for name, rank := range map[string]int{"sample": 4, "encoder_hidden_states": 3} {
-		v, ok := h.Input(name)
-		if !ok || len(v.Dims) != rank || (v.Elem != onnx.Float32 && v.Elem != onnx.Float16) {
-			return fmt.Errorf("its input %s must be float32 or float16 of rank %d: the inputs are %v", name, rank, h.Inputs)
-		}
-	}
-	sample, _ := h.Input("sample")
-	if c := sample.Dims[1]; c > 0 && int(c) != u.channels {
-		return fmt.Errorf("its sample has %d channels, but unet/config.json says in_channels %d", c, u.channels)
-	}
-	text, _ := h.Input("encoder_hidden_states")
-	u.textWidth = max(int(text.Dims[2]), 0)
-	t, ok := h.Input("timestep")
-	if !ok || len(t.Dims) > 1 {
-		return fmt.Errorf("its input timestep must be a vector or a scalar: the inputs are %v", h.Inputs)
-	}
-	u.scalarTimestep = len(t.Dims) == 0 || t.Dims[0] == 1
-	if cond, ok := h.Input("timestep_cond"); ok {
-		if f.unet.TimeCondProjDim == nil {
-			return errors.New("it takes timestep_cond, but unet/config.json has no time_cond_proj_dim")
-		}
-		u.guidanceDim = *f.unet.TimeCondProjDim
-		if n := len(cond.Dims); n != 2 || (cond.Dims[1] > 0 && int(cond.Dims[1]) != u.guidanceDim) {
-			return fmt.Errorf("its timestep_cond is %v, but unet/config.json says time_cond_proj_dim %d", cond, u.guidanceDim)
-		}
-	}
-	return nil
-}
-
-func (u *unet) takesPooled() bool {
-	for _, v := range u.session.in {
-		if v.Name == "text_embeds" {
-			return true
-		}
-	}
-	return false
 }
 
 // Denoise implements infer.Denoiser.

@@ -20,19 +20,36 @@ type vae struct {
 // defaultScaling is AutoencoderKL's scaling_factor where the config has none.
 const defaultScaling = 0.18215
 
-func (r *Runtime) loadVAE(f *folder) (*vae, error) {
+// planVAE checks the graph of the decoder.
+func (f *folder) planVAE() (*vae, error) {
 	v := &vae{channels: f.vae.LatentChannels, factor: f.factor(), config: f.vae}
-	var err error
-	v.session, err = r.load(f.path("vae_decoder/model.onnx"), func(h *onnx.Header) ([]string, error) {
-		if len(h.Inputs) != 1 || len(h.Inputs[0].Dims) != 4 || (h.Inputs[0].Elem != onnx.Float32 && h.Inputs[0].Elem != onnx.Float16) {
-			return nil, fmt.Errorf("its inputs are %v: one, the latents as float32 or float16 of rank 4, is expected of a VAE decoder", h.Inputs)
-		}
-		return []string{h.Outputs[0].Name}, nil
-	})
-	if err != nil {
-		return nil, err
+	h := f.graphs["vae_decoder"]
+	err := v.check(h)
+	if err == nil {
+		v.session, err = f.plan("vae_decoder", h.Outputs[0].Name)
 	}
-	return v, nil
+	return v, err
+}
+
+// check checks the graph's one input, the latents, and its output, the picture.
+func (v *vae) check(h *onnx.Header) error {
+	if len(h.Inputs) != 1 || len(h.Inputs[0].Dims) != 4 || !float(h.Inputs[0]) {
+		return fmt.Errorf("its inputs are %s: one, the latents as float32 or float16 of rank 4, is expected of a VAE decoder: %s", list(h.Inputs), exportWhole)
+	}
+	in, out := h.Inputs[0], h.Outputs[0]
+	if c := in.Dims[1]; c >= 0 && int(c) != v.channels {
+		return fmt.Errorf("its input %s has %d channels, but the UNet's latents have %d: the folder mixes two models", in, c, v.channels)
+	}
+	if in.Dims[0] > 1 {
+		return checkOpen(in, "batch")
+	}
+	if err := checkOpen(in, "", "", "height", "width"); err != nil {
+		return err
+	}
+	if !float(out) || (len(out.Dims) == 4 && out.Dims[1] >= 0 && out.Dims[1] != 3) {
+		return fmt.Errorf("its output %s is not a picture: float32 or float16 with 3 channels is expected of a VAE decoder: %s", out, exportWhole)
+	}
+	return nil
 }
 
 // Decode implements infer.Decoder.

@@ -37,8 +37,7 @@ func (j *job) hold(ctx context.Context, doing string, op func(context.Context) e
 			return err
 		}
 		if j.leaving() { // the picture is dropped: another worker draws it, or finds it
-			j.cancel(errLeaving)
-			return context.Cause(ctx)
+			return errLeaving
 		}
 		if end == nil {
 			end = j.d.Hold()
@@ -49,6 +48,7 @@ func (j *job) hold(ctx context.Context, doing string, op func(context.Context) e
 		j.gate.close(j, err)
 		select {
 		case <-time.After(pause/2 + rand.N(pause)):
+		case <-j.draining: // one more try
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -33,7 +33,7 @@ type job struct {
 	d      *queue.Delivery
 	log    *slog.Logger
 	span   trace.Span
-	cancel context.CancelCauseFunc
+	cancel context.CancelCauseFunc // of the drawing
 	phases *phases
 
 	model    *model

@@ -18,6 +18,7 @@ const tailMost = 2 * time.Second
 // finish; what has not finished when the last fifth begins goes back too.
 func (w *Worker) leave(ctx context.Context, stopWork func(why error)) {
 	begin := time.Now()
+	close(w.draining)
 	w.setDrainEnd(begin.Add(w.cfg.DrainTimeout))
 	w.setState(queue.WorkerDraining)
 	jobs := w.held()

@@ -42,7 +42,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			cfg.Logger.Warn("telemetry was lost", slog.Any("error", err))
 		}
 	}()
-	w := &Worker{cfg: cfg, log: cfg.Logger, telemetry: t, slots: newSlots(cfg.Slots), jobs: map[*job]struct{}{}, state: queue.WorkerStarting}
+	w := &Worker{cfg: cfg, log: cfg.Logger, telemetry: t, slots: newSlots(cfg.Slots), jobs: map[*job]struct{}{}, state: queue.WorkerStarting, draining: make(chan struct{})}
 	return w.run(ctx)
 }
 

@@ -38,6 +38,8 @@ type Worker struct {
 	state   string            // a queue.Worker… constant
 	drainBy time.Time         // when the drain ends; zero before it begins
 
+	draining chan struct{} // closed when the drain begins
+
 	handling sync.WaitGroup // jobs
 }
 
@@ -86,26 +88,27 @@ func (w *Worker) fetch(intake, work context.Context, source *queue.Source) error
 
 // handle sees one delivery through, whatever happens.
 func (w *Worker) handle(work context.Context, d *queue.Delivery) {
-	ctx, cancel := context.WithCancelCause(work)
-	defer cancel(nil)
 	var body map[string]string
 	if tc := d.Job.TraceContext; tc != nil {
 		body = map[string]string{"traceparent": tc.Traceparent, "tracestate": tc.Tracestate}
 	}
-	ctx = w.telemetry.Propagator.Extract(ctx, d.Header, body)
+	ctx := w.telemetry.Propagator.Extract(work, d.Header, body)
 	ctx, span := w.telemetry.Propagator.StartConsumer(ctx, w.telemetry.Tracer(), otel.SpanTextToImage, trace.WithTimestamp(d.Received), trace.WithAttributes(
 		otel.MessagingSystem.String(otel.SystemNATS), otel.MessagingOperationName.String(otel.OperationProcess), otel.MessagingOperationType.String(otel.OperationProcess),
 		otel.MessagingDestination.String(d.Subject), otel.MessagingConsumerGroup.String(d.Consumer), otel.MessagingMessageID.String(d.Header.Get("Nats-Msg-Id")),
 		otel.MessagingConversationID.String(d.String()), otel.NATSStream.String(w.queue.Names().JobsStream()), otel.NATSSequence.Int64(int64(d.StreamSeq)),
 		otel.NATSDeliveryCount.Int(d.NumDelivered), otel.JobID.String(d.String()), otel.JobQueueTime.Float64(max(0, d.Received.Sub(d.Published).Seconds()))))
 	defer span.End()
+	// What ends the drawing (leaving, JOB_TIMEOUT) does not end ctx: what became of the job must still be told.
+	drawing, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	j := &job{Worker: w, d: d, span: span, cancel: cancel, phases: startPhases(d.Received), attempt: 1,
 		log: w.log.With(slog.String("job", d.String()), slog.Int("delivery", d.NumDelivered))}
 	w.metricsOf(ctx, j, 1)
 	w.add(j)
 	defer w.remove(j)
 
-	err := j.guard(ctx)
+	err := j.guard(drawing)
 	outcome := j.settle(ctx, err)
 	span.SetAttributes(otel.JobOutcome.String(outcome))
 	failed := ""
@@ -116,22 +119,20 @@ func (w *Worker) handle(work context.Context, d *queue.Delivery) {
 	w.finished(ctx, j, outcome, failed)
 }
 
-// guard draws the job within JOB_TIMEOUT and contains a panic in its goroutine. The time ends the drawing alone and not ctx: what became of the job must still be told.
+// guard draws the job within JOB_TIMEOUT and contains a panic in its goroutine.
 func (j *job) guard(ctx context.Context) (err error) {
 	defer otel.Recover(j.span, &err)
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	defer j.watchTimeout(end)()
+	defer j.watchTimeout()()
 	return j.cause(ctx, j.draw(ctx))
 }
 
-// watchTimeout calls end when the job is past JOB_TIMEOUT; the returned function ends the watching.
-func (j *job) watchTimeout(end context.CancelCauseFunc) (stop func()) {
+// watchTimeout ends the drawing when the job is past JOB_TIMEOUT; the returned function ends the watching.
+func (j *job) watchTimeout() (stop func()) {
 	done := make(chan struct{})
 	go func() { // ends with the drawing
 		select {
 		case <-j.d.TimedOut():
-			end(errTimeout)
+			j.cancel(errTimeout)
 		case <-done:
 		}
 	}()

@@ -20,25 +20,28 @@ func BenchmarkEngine(b *testing.B) {
 	for _, c := range []struct {
 		name, dir string
 		steps     int
+		rows      int // of a call: both of a guided picture, or one
 		images    int
 	}{
-		{"tiny-emoji-20-steps", tiny(), 20, 16},
-		{"sd15-4-steps", filepath.Join(root, "testdata", "pipelines", "sd15"), 4, 100},
+		{"tiny-emoji-20-steps", tiny(), 20, 2, 16},
+		{"tiny-emoji-20-steps-1-row", tiny(), 20, 1, 16},
+		{"sd15-4-steps", filepath.Join(root, "testdata", "pipelines", "sd15"), 4, 2, 100},
+		{"sd15-4-steps-1-row", filepath.Join(root, "testdata", "pipelines", "sd15"), 4, 1, 100},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			p := load(b, c.dir)
 			lanes := runtime.GOMAXPROCS(0)
-			e := start(b, p, lanes, infer.Config{MaxRows: 1, RowShapes: []int{1}})
-			images := c.images                                   // many, so that the last ones, which leave a lane idle, do not count
-			drawMany(b, e, p, c.steps, lanes+2, -images, images) // warm
-			bareLoop(b, p, c.steps, lanes, images)
+			e := start(b, p, lanes, infer.Config{MaxRows: c.rows, RowShapes: []int{c.rows}})
+			images := c.images                                          // many, so that the last ones, which leave a lane idle, do not count
+			drawMany(b, e, p, c.steps, lanes*c.rows+2, -images, images) // warm
+			bareLoop(b, p, c.steps, c.rows, lanes, images)
 			var engine, bare, engineCPU, bareCPU time.Duration
 			n := 0
 			for b.Loop() {
 				begin, cpu := time.Now(), cpuTime(b)
-				drawMany(b, e, p, c.steps, lanes+2, n*images, images)
+				drawMany(b, e, p, c.steps, lanes*c.rows+2, n*images, images)
 				middle, middleCPU := time.Now(), cpuTime(b)
-				bareLoop(b, p, c.steps, lanes, images)
+				bareLoop(b, p, c.steps, c.rows, lanes, images)
 				engine, engineCPU = engine+middle.Sub(begin), engineCPU+middleCPU-cpu
 				bare, bareCPU = bare+time.Since(middle), bareCPU+cpuTime(b)-middleCPU
 				n++
@@ -82,8 +85,8 @@ func drawMany(b *testing.B, e *infer.Engine, p *Pipeline, steps, inFlight, from,
 	wg.Wait()
 }
 
-// bareLoop makes the calls of so many images and nothing else: one text encoding (the negative prompt's is cached by the engine), two rows a step one by one, one decoding.
-func bareLoop(b *testing.B, p *Pipeline, steps, goroutines, images int) {
+// bareLoop makes the calls of so many images and nothing else: one text encoding (the negative prompt's is cached by the engine), two rows a step in calls of so many, one decoding.
+func bareLoop(b *testing.B, p *Pipeline, steps, rows, goroutines, images int) {
 	b.Helper()
 	next := make(chan int)
 	var wg sync.WaitGroup
@@ -91,18 +94,20 @@ func bareLoop(b *testing.B, p *Pipeline, steps, goroutines, images int) {
 		wg.Go(func() {
 			info := p.Info()
 			size := infer.Size{Width: info.Width / info.ScaleFactor, Height: info.Height / info.ScaleFactor}
-			key := frameKey{rows: 1, width: size.Width, height: size.Height}
+			key := frameKey{rows: rows, width: size.Width, height: size.Height}
 			text, err := p.text[0].frame(p.MaxTokens())
 			check(b, err)
-			unet, err := p.unet.frame(key, &infer.Call{Size: size, Pad: 1})
+			unet, err := p.unet.frame(key, &infer.Call{Size: size, Pad: rows})
 			check(b, err)
-			vae, err := p.vae.frame(key)
+			vae, err := p.vae.frame(frameKey{rows: 1, width: size.Width, height: size.Height})
 			check(b, err)
 			fill(unet.in[0], unet.in[2], vae.in[0]) // zeros would be faster to multiply than what a picture is made of
-			unet.in[1].setFloats(0, 500)
+			for i := range rows {
+				unet.in[1].setFloats(i, 500)
+			}
 			for range next {
 				check(b, p.text[0].session.call(context.Background(), text))
-				for range 2 * steps {
+				for range 2 * steps / rows {
 					check(b, p.unet.session.call(context.Background(), unet))
 				}
 				check(b, p.vae.session.call(context.Background(), vae))

@@ -191,7 +191,7 @@ func errorType(ctx context.Context, err error) string {
 
 // handedBack reports whether err is no failure: another worker, or a newer one, will do the job.
 func handedBack(err error) bool {
-	class, _ := queue.ClassOf(queue.ErrorType(err))
+	class, _ := queue.ClassOf(queue.ErrorType(err)) // ErrorType is always on the list
 	return class == queue.NoAttempt
 }
 

@@ -29,7 +29,7 @@ func (j *job) settle(ctx context.Context, err error) (outcome string) {
 		return j.expire(ctx)
 	}
 	typ := queue.ErrorType(err)
-	if class, _ := queue.ClassOf(typ); class == queue.Held {
+	if class, known := queue.ClassOf(typ); known && class == queue.Held {
 		typ = queue.TypeInterrupted // it was held until the worker left
 	}
 	switch queue.Decide(typ, j.attempt, j.cfg.MaxAttempts, j.d.LeaseLost()) {

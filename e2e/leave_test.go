@@ -14,7 +14,7 @@ const slack = 2 * time.Second
 func steps(n int) job { return quick(0).with("num_inference_steps", n) }
 
 // oneLane has a worker draw one job at a time and hold three more that have not begun.
-var oneLane = []string{"LANES=1", "SLOTS=4"}
+var oneLane = []string{"LANES=1", "MAX_ROWS=1", "SLOTS=4"}
 
 // holdFour has a worker of oneLane draw job 0 of a batch, which has so many steps, and hold three more.
 func (w *world) holdFour(batch string, heard *listener, worker string, n int) {

@@ -75,10 +75,7 @@ func readSettings(getenv func(string) string) (settings, error) {
 		}
 	}
 	for _, file := range []string{s.worker, s.enqueue, s.library, s.natsServer, s.storeServer} {
-		if file == "" {
-			continue
-		}
-		if _, err := os.Stat(file); err != nil {
+		if _, err := os.Stat(file); err != nil && filepath.IsAbs(file) {
 			errs = append(errs, err)
 		}
 	}

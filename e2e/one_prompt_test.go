@@ -23,7 +23,7 @@ import (
 // object's metadata and in the file.
 func TestOnePrompt(t *testing.T) {
 	w := newWorld(t)
-	w.worker("painter", "MODELS="+model("tiny-emoji"))
+	w.worker("painter", "MODELS="+model("tiny-emoji"), "MAX_ROWS=1")
 	spec := job{
 		"model": "tiny-emoji", "prompt": "ein rotes Äpfelchen, 1 \"red\" apple <b>&c", "negative_prompt": "blurry", "num_inference_steps": 3,
 		"guidance_scale": 4.5, "seed": "18446744073709551615", "width": 128, "height": 96, "scheduler": "euler_a", "format": "png", "quality": 80,

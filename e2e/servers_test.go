@@ -87,7 +87,7 @@ func (s *server) back() {
 func (s *server) compose(args ...string) {
 	s.t.Helper()
 	if len(given.compose) == 0 {
-		s.t.Fatalf("this story takes the %s away, which NATS_URL and AWS_ENDPOINT_URL do not tell how to do: set E2E_COMPOSE to the command of its compose project", s.name)
+		s.t.Fatalf("this story takes %s away, and NATS_URL and AWS_ENDPOINT_URL do not say how: set E2E_COMPOSE to the command of its compose project", s.name)
 	}
 	// The story's context has ended when its servers are given back.
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)

@@ -79,7 +79,7 @@ func TestTraceContextOfAnyPublisher(t *testing.T) {
 func TestOneTraceFromCommandToPicture(t *testing.T) {
 	w := newWorld(t)
 	sink, env := collector(t)
-	k := w.worker("painter", env...)
+	k := w.worker("painter", append(env, "MAX_ROWS=1")...)
 	const prompt = "ein Zyxomma über dem Käfer 🐞" // words that stand nowhere else
 	said := w.enqueueWith(env, prompt, "--negative-prompt", "Qwertzuiop", "--steps", "3", "--guidance-scale", "4", "--width", "96", "--batch", "bugs", "--wait")
 	r := w.done("bugs", 1, time.Second)[0]

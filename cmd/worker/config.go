@@ -59,6 +59,7 @@ func define(fs *pflag.FlagSet) *settings {
 	fs.IntVar(&c.Runtime.Device, "device", 0, "device of the provider")
 	fs.IntVar(&c.Runtime.Threads, "threads", 0, "threads of one call on the CPU; default: cores divided by lanes")
 	fs.StringVar(&s.arena, "arena-limit", "", "memory for activations on the CPU, as 8GiB or 512MiB; default: three quarters of what the container has")
+	fs.IntVar(&c.Runtime.TileSize, "tile-size", 0, "side in pixels of the largest square that is decoded at once, so that a large picture fits in memory: larger ones are decoded in tiles; default 1024, or the model's own size where that is larger")
 	fs.IntVar(&c.MaxRows, "max-rows", 0, "most UNet rows in one call; default 16 on a GPU, on a CPU the 2 rows of a guided picture, or 1 for models that draw without guidance")
 	fs.StringVar(&s.rowShapes, "row-shapes", "", "row counts that calls are padded to; default max-rows alone on a CPU, 1,2,4,8,16 on a GPU; a single number makes every picture the same whatever shares its calls")
 	fs.IntVar(&c.Lanes, "lanes", 0, "UNet calls at once; default one a core on a CPU, 1 on a GPU")
@@ -106,7 +107,7 @@ func (s *settings) finish() (worker.Config, error) {
 	for _, t := range []struct {
 		name  string
 		value int
-	}{{"MAX_ROWS (--max-rows)", c.MaxRows}, {"LANES (--lanes)", c.Lanes}, {"SLOTS (--slots)", c.Slots}, {"THREADS (--threads)", c.Runtime.Threads}, {"MAX_PIXELS (--max-pixels)", c.MaxPixels}, {"DEVICE (--device)", c.Runtime.Device}} {
+	}{{"MAX_ROWS (--max-rows)", c.MaxRows}, {"LANES (--lanes)", c.Lanes}, {"SLOTS (--slots)", c.Slots}, {"THREADS (--threads)", c.Runtime.Threads}, {"MAX_PIXELS (--max-pixels)", c.MaxPixels}, {"TILE_SIZE (--tile-size)", c.Runtime.TileSize}, {"DEVICE (--device)", c.Runtime.Device}} {
 		if t.value < 0 {
 			add(fmt.Errorf("%s is %d: must not be negative", t.name, t.value))
 		}

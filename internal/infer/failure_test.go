@@ -3,9 +3,7 @@ package infer
 import (
 	"context"
 	"errors"
-	"math"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -149,34 +147,4 @@ func TestOneBadSampleIsNotABrokenDevice(t *testing.T) {
 			draw(t, e, request(2))
 		}
 	})
-}
-
-func TestBadImages(t *testing.T) {
-	nan := float32(math.NaN())
-	flat := make([]float32, 3*8*8)
-	for _, c := range []struct {
-		name   string
-		pixels func() []float32
-		want   string
-	}{
-		{"flat", func() []float32 { return flat }, "flat"},
-		{"almost flat", func() []float32 { v := slices.Clone(flat); v[5] = 2.0 / 255; return v }, "flat"},
-		{"nan", func() []float32 { v := slices.Clone(flat); v[5], v[6] = nan, 1; return v }, "NaN"},
-		{"infinite", func() []float32 { v := slices.Clone(flat); v[5] = float32(math.Inf(1)); return v }, "infinite"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			_, err := newImage(c.pixels(), 8, 8)
-			var typed *Error
-			if !errors.As(err, &typed) || typed.Type != "bad_image" || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v, want bad_image with %q", err, c.want)
-			}
-		})
-	}
-	img, err := newImage([]float32{-2, -1, 1, 2, 0, 0.00392, -0.00392, 0.5, 0.1, 0.2, 0.3, 0.4}, 4, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := []byte{0, 128, 140, 0, 128, 153, 255, 127, 166, 255, 191, 178}; !slices.Equal(img.Pix, want) {
-		t.Errorf("got %v, want %v", img.Pix, want)
-	}
 }

@@ -32,11 +32,15 @@ type fakeModel struct {
 	// fault, if set, is asked about every call.
 	fault func(c *Call) error
 
-	mu      sync.Mutex
-	calls   []fakeCall
-	flying  int
-	most    int // calls at once
-	encodes map[string]int
+	// spoil, if set, changes what Decode gives.
+	spoil func(pixels []float32)
+
+	mu        sync.Mutex
+	calls     []fakeCall
+	flying    int
+	most      int // calls at once
+	encodes   map[string]int
+	decodes32 int
 }
 
 // fakeCall is what a call looked like from inside.
@@ -139,6 +143,14 @@ func (m *fakeModel) Denoise(ctx context.Context, c *Call) error {
 }
 
 func (m *fakeModel) Decode(ctx context.Context, latents []float32, s Size) ([]float32, error) {
+	out, err := m.decode(ctx, latents, s)
+	if err == nil && m.spoil != nil {
+		m.spoil(out)
+	}
+	return out, err
+}
+
+func (m *fakeModel) decode(ctx context.Context, latents []float32, s Size) ([]float32, error) {
 	if err := sleep(ctx, m.delay); err != nil {
 		return nil, err
 	}
@@ -153,6 +165,13 @@ func (m *fakeModel) Decode(ctx context.Context, latents []float32, s Size) ([]fl
 		}
 	}
 	return out, nil
+}
+
+func (m *fakeModel) DecodeFloat32(ctx context.Context, latents []float32, s Size) ([]float32, error) {
+	m.mu.Lock()
+	m.decodes32++
+	m.mu.Unlock()
+	return m.decode(ctx, latents, s)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -132,12 +132,21 @@ func (e *Engine) decodeImage(ctx context.Context, latents []float32, size Size) 
 	ctx, span := startSpan(ctx, "vae_decode")
 	width, height := size.Width*e.info.ScaleFactor, size.Height*e.info.ScaleFactor
 	span.SetAttributes(attribute.Int("image.width", width), attribute.Int("image.height", height))
-	pixels, err := e.model.Decode(ctx, latents, size)
-	if err != nil {
-		return Image{}, endSpan(span, classed("model_error", fmt.Errorf("decoding the picture: %w", err)))
+	img, err := e.decodeWith(ctx, e.model.Decode, latents, size)
+	if errors.Is(err, errBadImage) && e.info.Float32Decoder {
+		span.SetAttributes(attribute.Bool("vae_decode.float32", true))
+		img, err = e.decodeWith(ctx, e.model.DecodeFloat32, latents, size)
 	}
-	img, err := newImage(pixels, width, height)
 	return img, endSpan(span, err)
+}
+
+// decodeWith decodes by one of the model's decoders and checks the picture.
+func (e *Engine) decodeWith(ctx context.Context, decode func(context.Context, []float32, Size) ([]float32, error), latents []float32, size Size) (Image, error) {
+	pixels, err := decode(ctx, latents, size)
+	if err != nil {
+		return Image{}, classed("model_error", fmt.Errorf("decoding the picture: %w", err))
+	}
+	return newImage(pixels, size.Width*e.info.ScaleFactor, size.Height*e.info.ScaleFactor)
 }
 
 // startSpan starts a child of the span in ctx with that span's own provider; without one it costs nothing.

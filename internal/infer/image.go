@@ -12,6 +12,13 @@ type Image struct {
 	Pix           []byte
 }
 
+// errBadImage is what is wrong with a picture that no one would want.
+var errBadImage = errors.New("bad image")
+
+func badImage(format string, args ...any) error {
+	return &Error{Type: "bad_image", Err: fmt.Errorf("%w: %w", errBadImage, fmt.Errorf(format, args...))}
+}
+
 // newImage turns a decoder's output [3,H,W], about -1 to 1, into 8 bits as diffusers does: clamp(v/2 + 0.5, 0, 1) · 255, half to even. A picture with NaN or
 // infinite values, or a flat one (max − min ≤ 1 over all channels), is an error of type bad_image: a broken VAE or sampler makes those.
 func newImage(v []float32, width, height int) (Image, error) {
@@ -38,9 +45,9 @@ func newImage(v []float32, width, height int) (Image, error) {
 	}
 	switch {
 	case bad:
-		return Image{}, &Error{Type: "bad_image", Err: errors.New("the picture has NaN or infinite values: the VAE or the UNet overflows with this job (a float16 VAE often does: export it in float32)")}
+		return Image{}, badImage("the VAE gives NaN or infinite values: a decoder in float16 overflows so; put one in float32 into vae_decoder_fp32 (docs/models.md)")
 	case hi-lo <= 1:
-		return Image{}, &Error{Type: "bad_image", Err: fmt.Errorf("the picture is flat (all values %d to %d): the model gives nothing for this job", lo, hi)}
+		return Image{}, badImage("the picture is flat (all values %d to %d): the model gives nothing for this job", lo, hi)
 	}
 	return img, nil
 }

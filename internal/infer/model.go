@@ -34,6 +34,8 @@ type Denoiser interface {
 type Decoder interface {
 	// Decode turns latents [C,H,W] into pixels [3,H·f,W·f], about -1 to 1. The latents are the sampler's: the model scales them itself.
 	Decode(ctx context.Context, latents []float32, s Size) ([]float32, error)
+	// DecodeFloat32 does the same in float32, where Info.Float32Decoder says that the model can: for a picture that overflowed in Decode.
+	DecodeFloat32(ctx context.Context, latents []float32, s Size) ([]float32, error)
 }
 
 // Info is what the engine has to know about a model.
@@ -46,6 +48,8 @@ type Info struct {
 	GuidanceEmbedded bool
 	// OneSample: the UNet's timestep is a scalar, so only rows of one sample share a call.
 	OneSample bool
+	// Float32Decoder: the model has a decoder in float32 beside the one of Decode.
+	Float32Decoder bool
 }
 
 // Tokens are token ids, one list for each text encoder of the model.

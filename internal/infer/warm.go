@@ -36,8 +36,14 @@ func (e *Engine) Warm(ctx context.Context) (err error) {
 			return fmt.Errorf("UNet with %d rows: %w", shape, err)
 		}
 	}
-	if _, err := e.model.Decode(ctx, make([]float32, e.info.LatentChannels*size.Width*size.Height), size); err != nil {
+	latents := make([]float32, e.info.LatentChannels*size.Width*size.Height)
+	if _, err := e.model.Decode(ctx, latents, size); err != nil {
 		return fmt.Errorf("VAE decoder: %w", err)
+	}
+	if e.info.Float32Decoder {
+		if _, err := e.model.DecodeFloat32(ctx, latents, size); err != nil {
+			return fmt.Errorf("VAE decoder in float32: %w", err)
+		}
 	}
 	return nil
 }

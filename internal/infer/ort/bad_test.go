@@ -35,6 +35,7 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		{"missing library", Options{Library: filepath.Join(dir, "none.so")}, []string{"none.so", "ONNXRUNTIME_LIB", "make ort"}},
 		{"no library beside the executable", Options{}, []string{LibraryName(), "make build", "ONNXRUNTIME_LIB"}},
+		{"small tiles", Options{TileSize: 32}, []string{"TILE_SIZE", "32", "at least 64"}},
 		{"unknown provider", Options{Provider: "tpu"}, []string{`"tpu"`, "cpu, cuda, tensorrt"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

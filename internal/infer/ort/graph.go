@@ -23,7 +23,11 @@ const (
 // readGraphs reads the heads of all graphs, and checks that their weights are there.
 func (f *folder) readGraphs() error {
 	f.graphs = map[string]*onnx.Header{}
-	for _, part := range append([]string{"unet", "vae_decoder"}, textParts[:len(f.text)]...) {
+	parts := append([]string{"unet", vaePart}, textParts[:len(f.text)]...)
+	if f.exists(precisePart) {
+		parts = append(parts, precisePart)
+	}
+	for _, part := range parts {
 		if err := f.readGraph(part); err != nil {
 			return err
 		}

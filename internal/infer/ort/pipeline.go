@@ -18,6 +18,9 @@ type Pipeline struct {
 	text   []*textEncoder
 	unet   *unet
 	vae    *vae
+
+	// precise is the VAE in float32, for pictures that overflow vae; nil where the folder has none.
+	precise *vae
 }
 
 var _ infer.Model = (*Pipeline)(nil)
@@ -28,7 +31,7 @@ func (r *Runtime) Load(ctx context.Context, dir string) (_ *Pipeline, err error)
 	if err != nil {
 		return nil, err
 	}
-	p, err := f.pipeline()
+	p, err := f.pipeline(r.opts.TileSize)
 	if err != nil {
 		return nil, err
 	}
@@ -43,15 +46,20 @@ func (r *Runtime) Load(ctx context.Context, dir string) (_ *Pipeline, err error)
 	return p, nil
 }
 
-// pipeline plans every part and checks that they belong together.
-func (f *folder) pipeline() (*Pipeline, error) {
+// pipeline plans every part and checks that they belong together. tile is Options.TileSize.
+func (f *folder) pipeline(tile int) (*Pipeline, error) {
 	p := &Pipeline{folder: f}
 	var err error
 	if p.unet, err = f.planUNet(); err != nil {
 		return nil, f.bad(graphFile("unet"), "%w", err)
 	}
-	if p.vae, err = f.planVAE(); err != nil {
-		return nil, f.bad(graphFile("vae_decoder"), "%w", err)
+	if p.vae, err = f.planVAE(vaePart, tile); err != nil {
+		return nil, err
+	}
+	if f.graphs[precisePart] != nil {
+		if p.precise, err = f.planVAE(precisePart, tile); err != nil {
+			return nil, err
+		}
 	}
 	for i := range f.text {
 		t, err := f.planText(i)
@@ -66,6 +74,9 @@ func (f *folder) pipeline() (*Pipeline, error) {
 // sessions are those of all parts.
 func (p *Pipeline) sessions() []*session {
 	all := []*session{p.unet.session, p.vae.session}
+	if p.precise != nil {
+		all = append(all, p.precise.session)
+	}
 	for _, t := range p.text {
 		all = append(all, t.session)
 	}
@@ -100,6 +111,7 @@ func (p *Pipeline) Info() infer.Info {
 		LatentChannels: f.unet.InChannels, ScaleFactor: f.factor(),
 		Width: f.unet.sampleW * f.factor(), Height: f.unet.sampleH * f.factor(),
 		Schedule: f.scheduler, GuidanceEmbedded: p.unet.guidanceDim > 0, OneSample: p.unet.scalarTimestep,
+		Float32Decoder: p.precise != nil,
 	}
 }
 

@@ -26,6 +26,7 @@ type Options struct {
 	Device     int    // for cuda and tensorrt
 	Threads    int    // of one call on the CPU; 0 means GOMAXPROCS
 	ArenaLimit int64  // bytes that all sessions together may use for activations on the CPU; 0 means three quarters of the memory there is
+	TileSize   int    // pixels, each way, of the largest square that the VAE decodes at once: larger pictures are decoded in tiles; 0 means 1024 or the model's own size
 	Logger     *slog.Logger
 }
 
@@ -70,6 +71,9 @@ func Open(o Options) (*Runtime, error) {
 	}
 	if !slices.Contains(Providers, o.Provider) {
 		return nil, fmt.Errorf("provider is %q: must be one of %s", o.Provider, strings.Join(Providers, ", "))
+	}
+	if o.TileSize != 0 && o.TileSize < leastTile {
+		return nil, fmt.Errorf("TILE_SIZE (--tile-size) is %d: must be at least %d pixels", o.TileSize, leastTile)
 	}
 	library, err := findLibrary(o.Library)
 	if err != nil {

@@ -23,13 +23,10 @@ type session struct {
 	frames  frames
 }
 
-// idleFrames is how many frames a session keeps: enough for a call on every lane in a handful of sizes.
-const idleFrames = 16
-
 // plan returns the session of a part's graph with the outputs wanted, not loaded yet, once what it takes and gives has been checked.
 func (f *folder) plan(part string, outputs ...string) (*session, error) {
 	header, path := f.graphs[part], f.path(graphFile(part))
-	s := &session{path: path, opset: header.Opset, in: header.Inputs, frames: frames{limit: idleFrames}}
+	s := &session{path: path, opset: header.Opset, in: header.Inputs}
 	for _, name := range outputs {
 		out, ok := header.Output(name)
 		if !ok {

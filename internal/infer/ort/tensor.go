@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"sync"
 	"unsafe"
 
 	native "github.com/yalue/onnxruntime_go"
@@ -207,6 +206,15 @@ func (f *frame) run(session *native.DynamicAdvancedSession, o *native.RunOptions
 	return err
 }
 
+// bytes is the memory of the frame's tensors.
+func (f *frame) bytes() int {
+	n := 0
+	for _, t := range slices.Concat(f.in, f.out) {
+		n += 8 * len(t.words)
+	}
+	return n
+}
+
 func (f *frame) destroy() error {
 	var errs []error
 	for _, t := range append(f.in, f.out...) {
@@ -215,56 +223,5 @@ func (f *frame) destroy() error {
 		}
 	}
 	f.in, f.out = nil, nil
-	return errors.Join(errs...)
-}
-
-// frames keeps frames that no call is using, the oldest making room for the newest.
-type frames struct {
-	limit int // frames kept
-
-	mu     sync.Mutex
-	idle   []*frame // oldest first
-	closed bool
-}
-
-// take returns an idle frame of that key, or one made by build.
-func (p *frames) take(key frameKey, build func() (*frame, error)) (*frame, error) {
-	p.mu.Lock()
-	for i, f := range slices.Backward(p.idle) {
-		if f.key == key {
-			p.idle = append(p.idle[:i], p.idle[i+1:]...)
-			p.mu.Unlock()
-			return f, nil
-		}
-	}
-	p.mu.Unlock()
-	return build()
-}
-
-// give takes a frame back; the call that used it has returned.
-func (p *frames) give(f *frame) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return f.destroy()
-	}
-	p.idle = append(p.idle, f)
-	if len(p.idle) <= p.limit {
-		return nil
-	}
-	old := p.idle[0]
-	p.idle = append(p.idle[:0], p.idle[1:]...)
-	return old.destroy()
-}
-
-func (p *frames) close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closed = true
-	var errs []error
-	for _, f := range p.idle {
-		errs = append(errs, f.destroy())
-	}
-	p.idle = nil
 	return errors.Join(errs...)
 }

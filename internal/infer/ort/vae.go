@@ -15,23 +15,37 @@ type vae struct {
 	channels int
 	factor   int
 	config   vaeConfig
+	tiles    tiling
 }
+
+// The folders of the decoder. The second is this program's own: what diffusers does by upcast_vae, a graph cannot.
+const (
+	vaePart     = "vae_decoder"
+	precisePart = "vae_decoder_fp32"
+)
 
 // defaultScaling is AutoencoderKL's scaling_factor where the config has none.
 const defaultScaling = 0.18215
 
-// planVAE checks the graph of the decoder.
-func (f *folder) planVAE() (*vae, error) {
+// planVAE checks the graph of a decoder, which decodes squares of at most tile pixels each way at once (Options.TileSize).
+func (f *folder) planVAE(part string, tile int) (*vae, error) {
 	v := &vae{channels: f.vae.LatentChannels, factor: f.factor(), config: f.vae}
-	h := f.graphs["vae_decoder"]
+	v.tiles = newTiling(tile, v.factor, infer.Size{Width: f.unet.sampleW, Height: f.unet.sampleH})
+	h := f.graphs[part]
 	err := v.check(h)
 	if err == nil {
-		v.session, err = f.plan("vae_decoder", h.Outputs[0].Name)
+		v.session, err = f.plan(part, h.Outputs[0].Name)
 	}
-	return v, err
+	if in := h.Inputs[0]; err == nil && part == precisePart && in.Elem != onnx.Float32 {
+		err = fmt.Errorf("its input %s is not float32: this folder is for the decoder in float32, which is tried where %s overflows", in, vaePart)
+	}
+	if err != nil {
+		return nil, f.bad(graphFile(part), "%w", err)
+	}
+	return v, nil
 }
 
-// check checks the graph's one input, the latents, and its output, the picture.
+// check checks a graph's one input, the latents, and its output, the picture.
 func (v *vae) check(h *onnx.Header) error {
 	if len(h.Inputs) != 1 || len(h.Inputs[0].Dims) != 4 || !float(h.Inputs[0]) {
 		return fmt.Errorf("its inputs are %s: one, the latents as float32 or float16 of rank 4, is expected of a VAE decoder: %s", list(h.Inputs), exportWhole)
@@ -53,21 +67,43 @@ func (v *vae) check(h *onnx.Header) error {
 }
 
 // Decode implements infer.Decoder.
-func (p *Pipeline) Decode(ctx context.Context, latents []float32, s infer.Size) (_ []float32, err error) {
-	v := p.vae
+func (p *Pipeline) Decode(ctx context.Context, latents []float32, s infer.Size) ([]float32, error) {
+	return p.vae.decode(ctx, latents, s)
+}
+
+// DecodeFloat32 implements infer.Decoder.
+func (p *Pipeline) DecodeFloat32(ctx context.Context, latents []float32, s infer.Size) ([]float32, error) {
+	if p.precise == nil {
+		return nil, fmt.Errorf("%s is not there", p.folder.path(graphFile(precisePart)))
+	}
+	return p.precise.decode(ctx, latents, s)
+}
+
+// decode turns a sampler's latents into pixels, whole or in tiles.
+func (v *vae) decode(ctx context.Context, latents []float32, s infer.Size) ([]float32, error) {
+	x := v.unscale(latents)
+	tile := v.tiles.tile(s)
+	if tile == s {
+		pixels := make([]float32, 3*s.Width*s.Height*v.factor*v.factor)
+		return pixels, v.call(ctx, x, s, pixels)
+	}
+	return v.decodeTiles(ctx, x, s, tile)
+}
+
+// call decodes unscaled latents [C,H,W] into pixels.
+func (v *vae) call(ctx context.Context, x []float32, s infer.Size, pixels []float32) (err error) {
 	key := frameKey{rows: 1, width: s.Width, height: s.Height}
 	f, err := v.session.frames.take(key, func() (*frame, error) { return v.frame(key) })
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", v.session.path, err)
+		return fmt.Errorf("%s: %w", v.session.path, err)
 	}
 	defer func() { err = errors.Join(err, v.session.frames.give(f)) }()
-	f.in[0].setFloats(0, v.unscale(latents)...)
+	f.in[0].setFloats(0, x...)
 	if err := v.session.call(ctx, f); err != nil {
-		return nil, err
+		return err
 	}
-	pixels := make([]float32, f.out[0].n)
 	f.out[0].floats(pixels, 0)
-	return pixels, nil
+	return nil
 }
 
 // unscale undoes what training did to the latents: x / scaling_factor + shift_factor, or x · std / scaling_factor + mean for a VAE that has those.

@@ -47,6 +47,9 @@ func TestValidate(t *testing.T) {
 		{"large", func(r *Request) { r.Width = 64 * 1024 }, "at most 16384 pixels"},
 		{"overflow", func(r *Request) { r.Width, r.Height = 1<<40, 1<<40 }, "at most 16384 pixels"},
 		{"scheduler", func(r *Request) { r.Scheduler = "eular" }, "euler"},
+		{"prompt", func(r *Request) { r.Prompt = strings.Repeat("fox ", 1<<18) }, "prompt has 1048576 bytes: must be at most 16384"},
+		{"negative prompt", func(r *Request) { r.NegativePrompt = strings.Repeat("x", 16<<10+1) }, "negative_prompt has 16385 bytes"},
+		{"longest prompt", func(r *Request) { r.Prompt = strings.Repeat("x", 16<<10) }, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := ok

@@ -3,6 +3,7 @@ package infer
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -147,4 +148,30 @@ func TestOneBadSampleIsNotABrokenDevice(t *testing.T) {
 			draw(t, e, request(2))
 		}
 	})
+}
+
+// TestNaNFromTheUNet: the sample ends at that call, the reason names the UNet, no decoder is asked, and the device is not taken for broken.
+func TestNaNFromTheUNet(t *testing.T) {
+	for _, value := range []float64{math.NaN(), math.Inf(-1)} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newFakeModel(t)
+			m.info.Float32Decoder = true
+			bad, calls := poison(t, m, request(3)), 0
+			m.corrupt = func(c *Call) {
+				if bad(c) {
+					calls++
+					c.Rows[0].Out[5] = float32(value)
+				}
+			}
+			e, _ := start(t, m, 1, Config{})
+			for range 3 { // more than what ends Run
+				_, err := e.Generate(context.Background(), request(3))
+				wantError(t, err, "bad_image", "the UNet gives NaN or infinite values at call 1 of 4")
+				draw(t, e, request(2))
+			}
+			if m.decodes32 != 0 || calls != 3*2 {
+				t.Errorf("%d decodings in float32 and %d rows, want none and one call for both rows of each try", m.decodes32, calls)
+			}
+		})
+	}
 }

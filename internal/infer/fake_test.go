@@ -32,6 +32,9 @@ type fakeModel struct {
 	// fault, if set, is asked about every call.
 	fault func(c *Call) error
 
+	// corrupt, if set, changes what the UNet gives.
+	corrupt func(c *Call)
+
 	// spoil, if set, changes what Decode gives.
 	spoil func(pixels []float32)
 
@@ -138,6 +141,9 @@ func (m *fakeModel) Denoise(ctx context.Context, c *Call) error {
 			h := float64(r.Text.Hidden[i%len(r.Text.Hidden)])
 			r.Out[i] = float32(0.6*float64(x) + 0.3*math.Sin(3*float64(x)+float64(r.Timestep)/250+h))
 		}
+	}
+	if m.corrupt != nil {
+		m.corrupt(c)
 	}
 	return nil
 }

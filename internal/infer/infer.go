@@ -20,7 +20,7 @@ import (
 
 // Request is one picture to draw. Every field is effective: defaults are filled in by the caller.
 type Request struct {
-	Prompt, NegativePrompt string
+	Prompt, NegativePrompt string  // at most 16 KiB each
 	Steps                  int     // num_inference_steps, 1–1000
 	Guidance               float64 // guidance_scale, 0–50; at most 1 means no guidance
 	Seed                   uint64  // as torch.Generator("cpu").manual_seed: the low 32 bits count
@@ -89,6 +89,9 @@ func classed(typ string, err error) error {
 	return &Error{Type: typ, Err: err}
 }
 
+// maxPrompt is the contract's bound, in bytes: models read 77 tokens, and reading more must not cost more.
+const maxPrompt = 16 << 10
+
 // Limits bounds what one request may ask for.
 type Limits struct {
 	MaxPixels int // width × height; 0: four times the model's own
@@ -102,6 +105,11 @@ func Validate(r Request, info Info, limits Limits) error {
 	}
 	if math.IsNaN(r.Guidance) || r.Guidance < 0 || r.Guidance > 50 {
 		return invalid("guidance_scale is %v: must be 0 to 50", r.Guidance)
+	}
+	for _, text := range []struct{ name, value string }{{"prompt", r.Prompt}, {"negative_prompt", r.NegativePrompt}} {
+		if len(text.value) > maxPrompt {
+			return invalid("%s has %d bytes: must be at most %d", text.name, len(text.value), maxPrompt)
+		}
 	}
 	for _, d := range []struct {
 		name string

@@ -121,7 +121,11 @@ func (s *sample) settleTime(now time.Time) {
 // advance takes the sampler's step once all rows are back, and reports whether it was the last.
 func (s *sample) advance() (finished bool, err error) {
 	defer recovered(&err, "sampling")
-	s.sampler.Step(s.x, s.guided(), s.step, s.noise)
+	out := s.guided()
+	if !finite(out) {
+		return false, badImage("the UNet gives NaN or infinite values at call %d of %d: a UNet in float16 may overflow so with some prompts, else its weights are damaged; export it in float32", s.step+1, s.sampler.Len())
+	}
+	s.sampler.Step(s.x, out, s.step, s.noise)
 	s.step++
 	s.back = 0
 	for i := range s.rows {
@@ -148,6 +152,16 @@ func (s *sample) guided() []float32 {
 		s.out[i] = u[i] + float32(g*float32(c[i]-u[i]))
 	}
 	return s.out
+}
+
+// finite reports whether all of v are numbers.
+func finite(v []float32) bool {
+	for _, f := range v {
+		if f-f != 0 { // NaN for NaN and infinity
+			return false
+		}
+	}
+	return true
 }
 
 func (s *sample) String() string { return fmt.Sprintf("sample %d at step %d", s.seq, s.step) }

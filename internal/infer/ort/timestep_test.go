@@ -3,6 +3,7 @@ package ort
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -131,5 +132,15 @@ func TestRuntimeRefuses(t *testing.T) {
 	} {
 		dir := withUNet(t, graph)
 		refused(t, dir, append(want, filepath.Join(dir, "unet/model.onnx"), "ONNX Runtime "+shared.Version()+" refuses")...)
+	}
+}
+
+// TestNaNFromTheUNet: it is said to be the UNet, and the picture is not decoded.
+func TestNaNFromTheUNet(t *testing.T) {
+	e := start(t, load(t, withUNet(t, "nan")), 1, infer.Config{})
+	_, err := e.Generate(context.Background(), infer.Request{Prompt: "a fox", Steps: 3, Guidance: 5, Seed: 1, Width: 64, Height: 64})
+	var typed *infer.Error
+	if !errors.As(err, &typed) || typed.Type != "bad_image" || !strings.Contains(err.Error(), "the UNet gives NaN") {
+		t.Errorf("got %v, want bad_image of the UNet", err)
 	}
 }

@@ -42,5 +42,6 @@ containers)
 *) die "unknown store $store; known are versitygw, minio, containers" ;;
 esac
 
+say "end-to-end stories against nats-server and $store"
 # Never a remembered result: the stories run programs, which go test does not know they depend on.
 go test -count=1 "$@" ./e2e

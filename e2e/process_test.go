@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -29,7 +28,6 @@ func start(t *testing.T, dir, name string, env []string, program string, args ..
 	t.Helper()
 	p := &process{t: t, name: name, cmd: exec.Command(program, args...), exited: make(chan struct{})}
 	p.cmd.Env, p.cmd.Dir = env, dir
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C at the terminal is for the stories, which then end it
 	stdout, stderr := create(t, dir, name, ".out"), create(t, dir, name, ".log")
 	defer stdout.Close()
 	defer stderr.Close()

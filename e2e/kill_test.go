@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
@@ -63,4 +64,38 @@ func TestKill9WithAnotherWorkerBeside(t *testing.T) {
 			t.Errorf("job %d was drawn by %s in attempt %d, want the other worker in attempt %d", i, r.Worker, r.Attempt, want)
 		}
 	}
+}
+
+// TestAFrozenWorkerThatWakesUp finds that another one has done its job meanwhile: it says nothing of it, and replaces
+// nothing.
+func TestAFrozenWorkerThatWakesUp(t *testing.T) {
+	w := newWorld(t)
+	sleeper := w.worker("sleeper", lease)
+	heard := w.listen("b")
+	w.publish("b", 0, steps(900))
+	heard.await("sleeper", 0, 10*time.Second)
+	sleeper.signal(syscall.SIGSTOP)
+	w.worker("other", lease)
+	first := w.done("b", 1, 60*time.Second)[0]
+	before := w.object(first.Image.Key)
+	if first.Worker != "other" || first.Attempt != 2 {
+		t.Errorf("the job was drawn by %s in attempt %d, want the other worker in attempt 2", first.Worker, first.Attempt)
+	}
+	sleeper.signal(syscall.SIGCONT)
+	eventually(t, 60*time.Second, func() string {
+		for _, r := range sleeper.logged("job") {
+			if r["outcome"] != nil {
+				return ""
+			}
+		}
+		return "the worker that woke up is still at its job"
+	})
+	second := w.done("b", 1, time.Second)[0]
+	if string(second.raw) != string(first.raw) || !w.object(first.Image.Key).modified.Equal(before.modified) {
+		t.Errorf("the record was\n%s\nand is\n%s", first.raw, second.raw)
+	}
+	// It is well, and goes on.
+	w.publish("b", 1, quick(1))
+	w.done("b", 2, 20*time.Second)
+	sleeper.awaitReady()
 }

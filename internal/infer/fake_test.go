@@ -25,6 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type fakeModel struct {
 	info  Info
 	delay time.Duration // of a call, on the fake clock of synctest
+	born  time.Time
 
 	// firstTimestep says that the first row's timestep is taken for all, as in some exports.
 	firstTimestep bool
@@ -67,8 +68,9 @@ func newFakeModel(t testing.TB) *fakeModel {
 		t.Fatal(err)
 	}
 	return &fakeModel{
-		info:    Info{LatentChannels: fakeChannels, ScaleFactor: 8, Width: 64, Height: 64, Schedule: config},
+		info:    Info{LatentChannels: fakeChannels, ScaleFactor: 8, SizeMultiple: 8, Width: 64, Height: 64, Schedule: config},
 		encodes: map[string]int{},
+		born:    time.Now(),
 	}
 }
 

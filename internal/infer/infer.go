@@ -24,7 +24,7 @@ type Request struct {
 	Steps                  int     // num_inference_steps, 1–1000
 	Guidance               float64 // guidance_scale, 0–50; at most 1 means no guidance
 	Seed                   uint64  // as torch.Generator("cpu").manual_seed: the low 32 bits count
-	Width, Height          int     // pixels, multiples of Info.ScaleFactor
+	Width, Height          int     // pixels, multiples of Info.SizeMultiple
 	Scheduler              string  // a name of schedule.Names, a diffusers class, or "" for the model's own
 	Priority               int     // order at the door: smaller is sooner
 
@@ -115,8 +115,8 @@ func Validate(r Request, info Info, limits Limits) error {
 		name string
 		px   int
 	}{{"width", r.Width}, {"height", r.Height}} {
-		if d.px < info.ScaleFactor || d.px%info.ScaleFactor != 0 {
-			return invalid("%s is %d: must be a positive multiple of %d", d.name, d.px, info.ScaleFactor)
+		if d.px < info.SizeMultiple || d.px%info.SizeMultiple != 0 {
+			return invalid("%s is %d: must be a positive multiple of %d", d.name, d.px, info.SizeMultiple)
 		}
 	}
 	if limit := limits.pixels(info); r.Width > limit || r.Height > limit || r.Width*r.Height > limit {

@@ -42,6 +42,7 @@ type Decoder interface {
 type Info struct {
 	LatentChannels int
 	ScaleFactor    int // pixels a latent, each way
+	SizeMultiple   int // pixels: width and height are multiples of it, and it is one of ScaleFactor
 	Width, Height  int // the model's own size in pixels
 	Schedule       schedule.Config
 	// GuidanceEmbedded: the UNet takes the guidance scale as an input, so a sample has one row whatever its scale.

@@ -116,8 +116,8 @@ func (m *model) entry(c Config) queue.Model {
 	if c.MaxPixels > 0 {
 		side = c.MaxPixels
 	}
-	side = side / info.ScaleFactor * info.ScaleFactor
+	side = side / info.SizeMultiple * info.SizeMultiple
 	d := queue.ModelDefaults{NumInferenceSteps: m.steps(), GuidanceScale: m.guidance(), Width: info.Width, Height: info.Height, Scheduler: info.Schedule.Class()}
 	return queue.Model{Name: m.name, Digest: m.digest, Defaults: d,
-		Limits: queue.ModelLimits{SizeMultiple: info.ScaleFactor, MaxWidth: min(side, queue.MaxSize), MaxHeight: min(side, queue.MaxSize)}}
+		Limits: queue.ModelLimits{SizeMultiple: info.SizeMultiple, MaxWidth: min(side, queue.MaxSize), MaxHeight: min(side, queue.MaxSize)}}
 }

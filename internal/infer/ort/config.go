@@ -9,8 +9,17 @@ import (
 type unetConfig struct {
 	InChannels       int             `json:"in_channels"`
 	SampleSize       json.RawMessage `json:"sample_size"` // a number, or [height, width]
+	DownBlockTypes   []string        `json:"down_block_types"`
 	TimeCondProjDim  *int            `json:"time_cond_proj_dim"`
 	sampleW, sampleH int
+}
+
+// halvings is what the sides of a latent must be divisible by: each block but the last halves them. PyTorch's UNet mends odd ones on its way up, a traced one cannot.
+func (c *unetConfig) halvings() int {
+	if len(c.DownBlockTypes) == 0 {
+		return 8 // UNet2DConditionModel's default is four blocks
+	}
+	return 1 << (len(c.DownBlockTypes) - 1)
 }
 
 type vaeConfig struct {
@@ -98,6 +107,9 @@ func (f *folder) checkConfigs() error {
 	if f.unet.InChannels < 1 || f.unet.InChannels > 64 {
 		return f.bad("unet/config.json", "in_channels is %d: must be 1 to 64", f.unet.InChannels)
 	}
+	if n := len(f.unet.DownBlockTypes); n > 8 {
+		return f.bad("unet/config.json", "down_block_types has %d entries: must be 1 to 8", n)
+	}
 	if err := f.checkVAE(); err != nil {
 		return err
 	}
@@ -156,6 +168,9 @@ func (f *folder) sampleSize() error {
 	}
 	if min(hw[0], hw[1]) < 1 || max(hw[0], hw[1]) > 4096 {
 		return fmt.Errorf("sample_size is %s: must be 1 to 4096", f.unet.SampleSize)
+	}
+	if n := f.unet.halvings(); hw[0]%n != 0 || hw[1]%n != 0 {
+		return fmt.Errorf("sample_size is %s: must be a multiple of %d, as %d down_block_types halve it", f.unet.SampleSize, n, len(f.unet.DownBlockTypes))
 	}
 	f.unet.sampleH, f.unet.sampleW = hw[0], hw[1]
 	return nil

@@ -158,6 +158,9 @@ func TestLoadRefusesFiles(t *testing.T) {
 			rename(t, filepath.Join(dir, "unet/model.onnx"), filepath.Join(dir, "unet/diffusion_pytorch_model.safetensors"))
 		}, []string{"unet/model.onnx is missing", "export the whole pipeline to ONNX", "docs/models.md"}},
 		{"no VAE config", "sdxl", func(t *testing.T, dir string) { remove(t, dir, "vae_decoder/config.json") }, []string{"vae_decoder/config.json is missing", "vae folder"}},
+		{"an odd size", "sd15", func(t *testing.T, dir string) {
+			replaceIn(t, filepath.Join(dir, "unet/config.json"), `"sample_size": 16`, `"sample_size": 17`)
+		}, []string{"unet/config.json", "sample_size is 17", "multiple of 2"}},
 		{"another tokenizer", "sd15", func(t *testing.T, dir string) {
 			replaceIn(t, filepath.Join(dir, "text_encoder/config.json"), `"vocab_size": 1514`, `"vocab_size": 1513`)
 		}, []string{"tokenizer", "1514 ids", "vocab_size 1513"}},

@@ -150,3 +150,27 @@ func TestOutOfMemoryChild(t *testing.T) {
 		t.Fatalf("one row after it: %v", err)
 	}
 }
+
+// TestOddSizes: a traced UNet cannot draw a latent whose sides it cannot halve, so such a job is invalid, and breaks neither its neighbours nor the engine.
+func TestOddSizes(t *testing.T) {
+	p := load(t, filepath.Join(root, "testdata/pipelines/sd15"))
+	if m := p.Info().SizeMultiple; m != 16 {
+		t.Fatalf("sizes must be multiples of %d, want 16: 8 of the VAE, and one halving", m)
+	}
+	e := start(t, p, 1, infer.Config{})
+	for _, width := range []int{72, 24, 8} {
+		r := infer.Request{Prompt: "a fox", Steps: 1, Guidance: 5, Width: width, Height: 64}
+		_, err := e.Generate(context.Background(), r)
+		var typed *infer.Error
+		if !errors.As(err, &typed) || typed.Type != "invalid_job" || !strings.Contains(err.Error(), "multiple of 16") {
+			t.Errorf("width %d: got %v, want invalid_job", width, err)
+		}
+		odd := &infer.Call{Size: infer.Size{Width: width / 8, Height: 8}, Pad: 1, Rows: call(p, 1, 1).Rows}
+		if err := p.Denoise(context.Background(), odd); err == nil {
+			t.Errorf("the UNet draws %d pixels: is the rule too strict?", width)
+		}
+	}
+	if _, err := e.Generate(context.Background(), infer.Request{Prompt: "a fox", Steps: 1, Guidance: 5, Width: 48, Height: 64}); err != nil {
+		t.Error(err)
+	}
+}

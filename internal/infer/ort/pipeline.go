@@ -108,7 +108,7 @@ func (p *Pipeline) Close() error {
 func (p *Pipeline) Info() infer.Info {
 	f := p.folder
 	return infer.Info{
-		LatentChannels: f.unet.InChannels, ScaleFactor: f.factor(),
+		LatentChannels: f.unet.InChannels, ScaleFactor: f.factor(), SizeMultiple: f.factor() * f.unet.halvings(),
 		Width: f.unet.sampleW * f.factor(), Height: f.unet.sampleH * f.factor(),
 		Schedule: f.scheduler, GuidanceEmbedded: p.unet.guidanceDim > 0, OneSample: p.unet.scalarTimestep,
 		Float32Decoder: p.precise != nil,

@@ -3,17 +3,22 @@ package infer
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// crowds is how many random crowds TestCrowdEqualsSolo draws; `make soak` asks for 200.
-var crowds = flag.Int("crowds", 20, "random crowds")
+// crowds is how many random crowds tests draw: 200 in `make soak`.
+func crowds() int {
+	if os.Getenv("STIPPLE_SOAK") != "" {
+		return 200
+	}
+	return 20
+}
 
 // randomRequest mixes everything that may share a call.
 func randomRequest(r *rand.Rand, i int) Request {
@@ -33,7 +38,7 @@ func randomRequest(r *rand.Rand, i int) Request {
 // TestCrowdEqualsSolo is the engine's promise: a picture depends on its request alone. Crowds arrive at random moments, some leave half-way, some calls
 // fail, lanes and row shapes vary.
 func TestCrowdEqualsSolo(t *testing.T) {
-	for n := range *crowds {
+	for n := range crowds() {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := rand.New(rand.NewPCG(uint64(n), 1))

@@ -2,16 +2,20 @@ package infer
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 )
 
-// patience is how many later arrivals may begin before a sample at the door is let in like one of high priority. It is the queue's
+// patience is how many later arrivals of higher priority may begin before a sample at the door takes its turn by age. It is the queue's
 // own number: every eighth pick starts at low.
 const patience = 8
 
 // pick chooses the rows of the next call: begun samples first, by age; then the door, by priority and age. The first sample's
 // size is the call's, and rows of other samples of that size ride along up to maxRows. It returns nil when no row is ready.
+//
+// Who rides along costs nobody anything, but it may pass a sample of another size that waits longer. That one then takes its turn by age, as if it had begun:
+// no call is led by a later arrival while it waits, so no size waits longer than the samples that were there before it.
 func pick(samples []*sample, maxRows int, oneSample bool) []*row {
 	order := make([]*sample, 0, len(samples))
 	for _, s := range samples {
@@ -57,30 +61,35 @@ func before(a, b *sample) int {
 
 // rank is lowest for what has begun, so that priority is judged at the door alone.
 func (s *sample) rank() int {
-	switch {
-	case s.begun:
-		return -1 << 31
-	case s.passed >= patience:
-		return -1 << 30
-	default:
-		return s.req.Priority
+	if s.begun || s.passed >= patience {
+		return math.MinInt
 	}
+	return s.req.Priority
 }
 
-// board turns rows into a call's rows, and counts for those left at the door who overtook them.
+// board turns rows into a call's rows, and tells those left at the door who overtook them.
 func board(samples []*sample, rows []*row, now time.Time) []Row {
 	out := make([]Row, len(rows))
 	for i, r := range rows {
 		if !r.sample.begun {
 			for _, s := range samples {
-				if !s.begun && s.seq < r.sample.seq {
-					s.passed++
-				}
+				s.overtakenBy(r.sample)
 			}
 		}
 		out[i] = r.sample.take(r, now)
 	}
 	return out
+}
+
+// overtakenBy counts other, which begins now. Only a higher priority may pass more than once.
+func (s *sample) overtakenBy(other *sample) {
+	switch {
+	case s.begun || s.seq >= other.seq:
+	case other.req.Priority < s.req.Priority:
+		s.passed++
+	default:
+		s.passed = patience
+	}
 }
 
 // pad returns the smallest of shapes (ascending) that holds n rows, or n when none does.

@@ -22,7 +22,7 @@ type sample struct {
 
 	seq     uint64 // order of arrival at the door
 	begun   bool   // some row of it has been in a lane
-	passed  int    // later arrivals that began before it
+	passed  int    // later arrivals that began before it, see overtakenBy
 	riding  int    // rows in lanes now
 	back    int    // rows of this step that are back
 	leaving bool   // end it as soon as no row is riding: its caller has gone, or it has failed

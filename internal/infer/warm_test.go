@@ -14,7 +14,7 @@ func TestWarm(t *testing.T) {
 	lanes := NewLanes(1)
 	defer lanes.Close()
 	m := newFakeModel(t)
-	e, err := New(m, lanes, Config{MaxRows: 3, RowShapes: []int{1, 2, 4}})
+	e, err := New(m, lanes, Config{MaxRows: 3, RowShapes: []int{1, 2, 4}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

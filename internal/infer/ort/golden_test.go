@@ -140,7 +140,13 @@ func TestGoldens(t *testing.T) {
 				}
 			}
 			t.Run("crowd", func(t *testing.T) {
-				drawCrowd(t, e, cases, func(i int, got infer.Image) error { return exact(got, solo[i]) })
+				crowds := 1
+				if soak() {
+					crowds = 25 // with eight models, 200
+				}
+				for range crowds {
+					drawCrowd(t, e, cases, func(i int, got infer.Image) error { return exact(got, solo[i]) })
+				}
 			})
 			t.Run("batched", func(t *testing.T) {
 				// Eight rows, always: another row shape than above, so the bound holds and not equality.

@@ -37,6 +37,8 @@ func TestWhatWorkersAnnounce(t *testing.T) {
 	heard := w.listen("b")
 	w.publishMany("b", 6, steps(300))
 	w.done("b", 6, 40*time.Second)
+	mentions(t, "/metrics", k.metrics(), "worker_ready 1\n", "worker_slots 3\n", `worker_images_total{model_name="sd15"} 6`+"\n", `job_outcome="completed"`)
+	w.publishMany("more", 20, steps(900)) // for longer than it takes to hear a status
 
 	busy, ready := false, false
 	for deadline := time.After(10 * time.Second); !busy || !ready; {
@@ -65,7 +67,6 @@ func TestWhatWorkersAnnounce(t *testing.T) {
 			t.Errorf("the last progress of job %d is %+v", i, p)
 		}
 	}
-	mentions(t, "/metrics", k.metrics(), "worker_ready 1\n", "worker_slots 3\n", `worker_images_total{model_name="sd15"} 6`+"\n", `job_outcome="completed"`)
 }
 
 // TestTheManual: -h shows every setting of the contract, --version a version; neither needs anything.

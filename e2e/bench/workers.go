@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -112,8 +113,8 @@ func (b *bench) measure(ctx context.Context, o options, k kind, batch string) (f
 	return f, nil
 }
 
-// watch returns when at most most jobs are left in the stream, and how many are.
-func (b *bench) watch(ctx context.Context, stream string, most int) (at time.Time, left int, err error) {
+// watch returns when no more than limit jobs are left in the stream, and how many are.
+func (b *bench) watch(ctx context.Context, stream string, limit int) (at time.Time, left int, err error) {
 	s, err := b.js.Stream(ctx, stream)
 	if err != nil {
 		return at, 0, err
@@ -123,7 +124,7 @@ func (b *bench) watch(ctx context.Context, stream string, most int) (at time.Tim
 		if err != nil {
 			return at, 0, err
 		}
-		if left = int(info.State.Msgs); left <= most {
+		if left = int(info.State.Msgs); left <= limit {
 			return time.Now(), left, nil
 		}
 		select {
@@ -168,7 +169,7 @@ func usage(commands []*exec.Cmd) (all use, err error) {
 			return all, err
 		}
 		// After the name, which may hold anything, utime and stime are the 12th and 13th, in hundredths of a second.
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 		for _, f := range fields[11:13] {
 			ticks, err := strconv.ParseInt(f, 10, 64)
 			if err != nil {

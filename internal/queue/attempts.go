@@ -101,7 +101,7 @@ func (c *Client) HandedBack(ctx context.Context, d *Delivery) error {
 // written.
 func (c *Client) count(ctx context.Context, doing string, d *Delivery, mark string, next func(old *attempts) *attempts) (*attempts, error) {
 	if !d.HasID {
-		return nil, nil // no job, which is never begun
+		return nil, nil //nolint:nilnil // no record: no job, which is never begun
 	}
 	kv, err := c.bucket(ctx, c.names.AttemptsBucket())
 	if err != nil {

@@ -123,8 +123,7 @@ func serverURLs(list string) ([]string, error) {
 		}
 		u, err := url.Parse(s)
 		if err != nil {
-			var parse *url.Error
-			if errors.As(err, &parse) {
+			if parse, ok := errors.AsType[*url.Error](err); ok {
 				err = parse.Err // parse.URL may hold a password
 			}
 			return nil, fmt.Errorf("not a URL such as %s: %w", DefaultURL, err)

@@ -26,6 +26,7 @@ const (
 // Class says what a type of error means for the job.
 type Class int
 
+// The classes of the contract's table.
 const (
 	Permanent Class = iota + 1 // no retry will help: dead letter, result failed, Term
 	Retried                    // delivered again after a delay, up to MAX_ATTEMPTS
@@ -82,6 +83,7 @@ func ErrorType(err error) string {
 // Action is what a worker does with a job that ended in an error.
 type Action int
 
+// What can be done with a job.
 const (
 	DeadLetter Action = iota + 1 // publish to DEAD, record a failed result, Term
 	Retry                        // write the attempt, Nak with RetryDelay

@@ -201,8 +201,8 @@ func TestHeartDoesNotCountHolds(t *testing.T) {
 func TestBackoff(t *testing.T) {
 	b := backoff{min: 100 * time.Millisecond, max: time.Second}
 	for range 2 {
-		for _, most := range []time.Duration{100, 200, 400, 800, 1000, 1000} {
-			most *= time.Millisecond
+		for _, ms := range []int{100, 200, 400, 800, 1000, 1000} {
+			most := time.Duration(ms) * time.Millisecond
 			if d := b.next(); d > most || d < most*4/5 {
 				t.Errorf("%v, want between %v and %v", d, most*4/5, most)
 			}

@@ -115,8 +115,7 @@ const (
 
 // apiCode is the JetStream error code of err, 0 if it has none.
 func apiCode(err error) jetstream.ErrorCode {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api.ErrorCode
 	}
 	var js jetstream.JetStreamError

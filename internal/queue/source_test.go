@@ -205,13 +205,14 @@ func TestWaitGrowsUntilSomethingIsFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource(t, &Client{}, SourceConfig{Layout: Layout{Models: []string{"m"}}})
 		for range 2 {
-			for _, most := range []time.Duration{100, 200, 400, 800, 1000, 1000} {
+			for _, ms := range []int{100, 200, 400, 800, 1000, 1000} {
+				most := time.Duration(ms) * time.Millisecond
 				start := time.Now()
 				if err := s.Wait(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				if d := time.Since(start); d > most*time.Millisecond || d < most*time.Millisecond*4/5 {
-					t.Errorf("slept %v, want about %v", d, most*time.Millisecond)
+				if d := time.Since(start); d > most || d < most*4/5 {
+					t.Errorf("slept %v, want about %v", d, most)
 				}
 			}
 			s.idle.reset() // as Fetch does

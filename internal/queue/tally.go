@@ -1,6 +1,9 @@
 package queue
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Tally counts the results of a batch, each job once, by the last of its results. The zero value is empty.
 type Tally struct {
@@ -57,14 +60,14 @@ func (s Summary) Total() int64 { return s.Succeeded + s.Failed + s.Cancelled + s
 
 // String returns the counts that are not zero.
 func (s Summary) String() string {
-	text := fmt.Sprintf("%d succeeded", s.Succeeded)
+	parts := []string{fmt.Sprintf("%d succeeded", s.Succeeded)}
 	for _, part := range []struct {
 		n    int64
 		name string
 	}{{s.Failed, Failed}, {s.Cancelled, Cancelled}, {s.Expired, Expired}} {
 		if part.n > 0 {
-			text += fmt.Sprintf(", %d %s", part.n, part.name)
+			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.name))
 		}
 	}
-	return text
+	return strings.Join(parts, ", ")
 }

@@ -104,6 +104,7 @@ func (j *job) recordStored(ctx context.Context) (done bool, err error) {
 	})
 	switch {
 	case errors.Is(err, upload.ErrNotFound), errors.Is(err, upload.ErrUnknown):
+		j.looked = true
 		return false, nil // where the store does not say, the PUT decides
 	case err != nil:
 		return false, j.cause(ctx, err)
@@ -114,6 +115,24 @@ func (j *job) recordStored(ctx context.Context) (done bool, err error) {
 	}
 	j.log.InfoContext(ctx, "the image is there already: recording it", slog.String("key", j.resolved.key))
 	return true, j.cause(ctx, j.record(ctx, j.success(s)))
+}
+
+// lastLook keeps a job whose image is stored from ending as failed or expired. Of a job that was delivered before the store has been asked; but a broker that
+// crashed may have forgotten that it was, and then this is the last moment to ask.
+func (j *job) lastLook(ctx context.Context, err error) error {
+	if j.looked || j.resolved.key == "" || !j.endsWithout(err) {
+		return err
+	}
+	if done, other := j.recordStored(ctx); done || other != nil {
+		return other
+	}
+	return err
+}
+
+// endsWithout reports whether err ends the job without an image that it could have.
+func (j *job) endsWithout(err error) bool {
+	class, _ := queue.ClassOf(queue.ErrorType(err)) // not known is no class
+	return errors.Is(err, errExpired) || class == queue.Retried && j.attempt >= j.cfg.MaxAttempts
 }
 
 // success is the result of a job whose image is stored.

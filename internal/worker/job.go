@@ -38,36 +38,20 @@ type job struct {
 
 	model    *model
 	resolved resolved
-	attempt  int // counted starts, this one included
+	attempt  int  // counted starts, this one included; 0 before the job is begun
+	looked   bool // the store was asked for its image and has none, or will not say
 
 	begun   atomic.Bool // a row of it has been in a lane: leaving waits for it
 	holding atomic.Bool // it waits for a service that is away: leaving does not wait for it
 }
 
-// draw takes the job from its message to its record. It returns nil once the job is recorded, errDone where it was before, or why not.
+// draw takes the job from its message to its record. It returns nil once the job is recorded, errDone where it was before, or why not. An image that an earlier
+// attempt has stored is looked for before anything is judged: the job is done then, whatever became of its starts and its deadline meanwhile.
 func (j *job) draw(ctx context.Context) error {
 	if j.d.Err != nil {
 		return j.d.Err
 	}
-	if err := j.prepare(ctx); err != nil {
-		return err
-	}
-	if j.d.NumDelivered > 1 {
-		done, err := j.recordStored(ctx)
-		if done || err != nil {
-			return err
-		}
-	}
-	img, res, err := j.generate(ctx)
-	if err != nil {
-		return err
-	}
-	return j.deliver(ctx, img, res)
-}
-
-// prepare looks the job up, counts the start, decides every field and judges them.
-func (j *job) prepare(ctx context.Context) error {
-	if err := j.start(ctx); err != nil {
+	if err := j.lookUp(ctx); err != nil {
 		return err
 	}
 	var err error
@@ -76,25 +60,38 @@ func (j *job) prepare(ctx context.Context) error {
 		return err
 	}
 	j.describe()
-	if err := j.model.engine.Validate(j.resolved.request); err != nil {
-		return err
-	}
-	if deadline := j.d.Job.Deadline; deadline != nil && time.Now().After(*deadline) {
-		return errExpired
-	}
-	return nil
-}
-
-// start looks whether the job is done and counts the start, before the engine sees the job: one that kills its worker each time is counted too.
-func (j *job) start(ctx context.Context) error {
-	return j.hold(ctx, "looking up the job", func(ctx context.Context) error {
-		record, found, err := j.queue.Lookup(ctx, j.d.ID.Batch, j.d.ID.Index)
-		if err != nil {
+	if j.d.NumDelivered > 1 {
+		if done, err := j.recordStored(ctx); done || err != nil {
 			return err
 		}
-		if found && record.Retry >= j.d.ID.Retry {
+	}
+	if err := j.begin(ctx); err != nil {
+		return err
+	}
+	if err := j.judge(); err != nil {
+		return err
+	}
+	img, res, err := j.generate(ctx)
+	if err != nil {
+		return err
+	}
+	return j.deliver(ctx, img, res)
+}
+
+// lookUp returns errDone if the job has its record.
+func (j *job) lookUp(ctx context.Context) error {
+	return j.hold(ctx, "looking up the job", func(ctx context.Context) error {
+		record, found, err := j.queue.Lookup(ctx, j.d.ID.Batch, j.d.ID.Index)
+		if err == nil && found && record.Retry >= j.d.ID.Retry {
 			return errDone
 		}
+		return err
+	})
+}
+
+// begin counts the start, before the engine sees the job: one that kills its worker each time is counted too.
+func (j *job) begin(ctx context.Context) error {
+	return j.hold(ctx, "counting the start", func(ctx context.Context) error {
 		start, err := j.queue.Begin(ctx, j.d)
 		if err != nil {
 			return err
@@ -106,6 +103,17 @@ func (j *job) start(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// judge decides whether the engine takes the job, now.
+func (j *job) judge() error {
+	if err := j.model.engine.Validate(j.resolved.request); err != nil {
+		return err
+	}
+	if deadline := j.d.Job.Deadline; deadline != nil && time.Now().After(*deadline) {
+		return errExpired
+	}
+	return nil
 }
 
 // exhausted is the error of a job that has had its starts; one that never said why has killed its workers.

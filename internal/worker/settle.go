@@ -29,8 +29,13 @@ func (j *job) settle(ctx context.Context, err error) (outcome string) {
 		return j.expire(ctx)
 	}
 	typ := queue.ErrorType(err)
-	if class, known := queue.ClassOf(typ); known && class == queue.Held {
+	switch class, _ := queue.ClassOf(typ); { // ErrorType is always on the list
+	case class == queue.Held:
 		typ = queue.TypeInterrupted // it was held until the worker left
+	case class == queue.Retried && j.attempt == 0: // it failed on the way to its start, which counts as one
+		if other := j.cause(ctx, j.begin(ctx)); other != nil {
+			return j.settle(ctx, other)
+		}
 	}
 	switch queue.Decide(typ, j.attempt, j.cfg.MaxAttempts, j.d.LeaseLost()) {
 	case queue.Retry:

@@ -102,13 +102,13 @@ func (w *Worker) handle(work context.Context, d *queue.Delivery) {
 	// What ends the drawing (leaving, JOB_TIMEOUT) does not end ctx: what became of the job must still be told.
 	drawing, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	j := &job{Worker: w, d: d, span: span, cancel: cancel, phases: startPhases(d.Received), attempt: 1,
+	j := &job{Worker: w, d: d, span: span, cancel: cancel, phases: startPhases(d.Received),
 		log: w.log.With(slog.String("job", d.String()), slog.Int("delivery", d.NumDelivered))}
 	w.metricsOf(ctx, j, 1)
 	w.add(j)
 	defer w.remove(j)
 
-	err := j.guard(drawing)
+	err := j.lastLook(ctx, j.guard(drawing))
 	outcome := j.settle(ctx, err)
 	span.SetAttributes(otel.JobOutcome.String(outcome))
 	failed := ""

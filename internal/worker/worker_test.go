@@ -55,49 +55,6 @@ func TestARecordedJobIsOnlyAcknowledged(t *testing.T) {
 	}
 }
 
-// TestAStoredImageIsRecorded: a redelivered job whose image is in the store is recorded from its metadata; the model does not run again.
-func TestAStoredImageIsRecorded(t *testing.T) {
-	r := connect(t)
-	job := quick("b", 0)
-	spec, err := job.Spec16()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := upload.Metadata{Spec16: spec, SHA256: strings.Repeat("a", 64), PixelsSHA256: strings.Repeat("b", 64), Model: "sd15", ModelDigest: strings.Repeat("c", 64),
-		Seed: 7, TraceID: strings.Repeat("d", 32), Width: 64, Height: 64, Attempt: 1, RowsMean: 1}
-	key := upload.Key(prefix(t)+"/", "b", 0, spec, "png")
-	if _, err := r.store.Put(context.Background(), key, upload.Object{Body: []byte("the first attempt's image"), ContentType: "image/png", Metadata: m}); err != nil {
-		t.Fatal(err)
-	}
-	r.publish(job)
-	r.loseFirstDelivery()
-	w := startWorker(t, nil)
-	res := w.result("b", 0)
-	if res.TraceID != m.TraceID || res.Image.SHA256 != m.SHA256 || uint64(*res.Seed) != 7 || res.Image.Size != 25 || res.Attempt != 2 {
-		t.Errorf("got %+v, %+v; want the stored image's", res, res.Image)
-	}
-}
-
-// loseFirstDelivery fetches the only job and lets its lease run out.
-func (r *running) loseFirstDelivery() {
-	r.t.Helper()
-	src, err := r.client.NewSource(queue.SourceConfig{Layout: queue.Layout{Models: []string{"sd15"}}})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	for {
-		got, err := src.Fetch(context.Background(), 1)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		if len(got) == 1 {
-			got[0].Release()
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
 // TestAForeignObjectIsAConflict: the worker neither takes nor overwrites an object of another origin under the job's key.
 func TestAForeignObjectIsAConflict(t *testing.T) {
 	r := connect(t)

@@ -1,0 +1,181 @@
+package worker
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stipple-ai/stipple/internal/queue"
+	"github.com/stipple-ai/stipple/internal/upload"
+)
+
+// TestAStoredImageIsRecorded: a job whose image is in the store succeeded, however often it was started, whatever the time is, and even if the broker has forgotten
+// that it was delivered before. Its result is filled from the object's metadata, and the model does not run again.
+func TestAStoredImageIsRecorded(t *testing.T) {
+	late := func(j *queue.Job) { j.Deadline = new(time.Now().Add(-time.Minute)) }
+	for _, c := range []struct {
+		name      string
+		job       func(*queue.Job)
+		redeliver bool
+		starts    int // counted before
+	}{
+		{"redelivered", func(*queue.Job) {}, true, 0},
+		{"exhausted", func(*queue.Job) {}, true, 5},
+		{"past its deadline", late, true, 0},
+		{"exhausted, the broker has forgotten the delivery", func(*queue.Job) {}, false, 5},
+		{"past its deadline, the broker has forgotten the delivery", late, false, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := connect(t)
+			job := quick("b", 0)
+			c.job(&job)
+			m := r.storeImage(job)
+			if c.starts > 0 {
+				r.countStarts("b.0", c.starts)
+			}
+			r.publish(job)
+			if c.redeliver {
+				r.loseFirstDelivery()
+			}
+			w := startWorker(t, nil)
+			res := w.result("b", 0)
+			if res.Status != queue.Succeeded || res.Image == nil {
+				t.Fatalf("got %+v, %+v; want the stored image", res, res.Error)
+			}
+			if res.TraceID != m.TraceID || res.Image.SHA256 != m.SHA256 || uint64(*res.Seed) != 7 || res.Image.Size != 25 {
+				t.Errorf("got %+v, %+v; want the stored image's", res, res.Image)
+			}
+			if dead := r.deadLetters("b"); dead > 0 {
+				t.Errorf("%d dead letters of a job that succeeded", dead)
+			}
+		})
+	}
+}
+
+// TestAJobThatHasHadItsStarts without leaving an image is a dead letter, and its last start is not counted: it was not made.
+func TestAJobThatHasHadItsStarts(t *testing.T) {
+	r := connect(t)
+	r.countStarts("b.0", 5)
+	r.publish(quick("b", 0))
+	w := startWorker(t, nil)
+	res := w.result("b", 0)
+	if res.Status != queue.Failed || res.Error.Type != queue.TypePanic || res.Attempt != 5 {
+		t.Errorf("got %+v, %+v; want failed after 5 starts", res, res.Error)
+	}
+	if dead := r.deadLetters("b"); dead != 1 {
+		t.Errorf("%d dead letters, want 1", dead)
+	}
+}
+
+// TestAJobThatWasNeverBegunHasNoAttempt: neither in its result nor in its dead letter.
+func TestAJobThatWasNeverBegunHasNoAttempt(t *testing.T) {
+	w := startWorker(t, nil)
+	w.publishRaw(w.client.Names().JobSubject(queue.Normal, "sd15", "b"), "b/0", []byte(`{"model": "sd15", "num_inference_steps": 0}`))
+	if res := w.result("b", 0); res.Status != queue.Failed || res.Attempt != 0 {
+		t.Errorf("got %+v, want failed at attempt 0", res)
+	}
+	if got := w.deadLetter("b", 0).Header.Get(queue.HeaderAttempts); got != "0" {
+		t.Errorf("the dead letter tells of %s starts, want 0", got)
+	}
+}
+
+// storeImage puts the image that an earlier attempt has left, and returns its metadata.
+func (r *running) storeImage(job queue.Job) upload.Metadata {
+	r.t.Helper()
+	spec, err := job.Spec16()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	body := []byte("the first attempt's image")
+	sum := sha256.Sum256(body)
+	m := upload.Metadata{Spec16: spec, SHA256: hex.EncodeToString(sum[:]), PixelsSHA256: strings.Repeat("b", 64), Model: "sd15", ModelDigest: strings.Repeat("c", 64),
+		Seed: 7, TraceID: strings.Repeat("d", 32), Width: 64, Height: 64, Attempt: 1, Worker: "the first", RowsMean: 1.5,
+		Timings: upload.Timings{Queue: time.Second, Wait: 2 * time.Millisecond, TextEncode: 3 * time.Millisecond, Denoise: 4 * time.Millisecond, Decode: 5 * time.Millisecond, ImageEncode: 6 * time.Millisecond}}
+	key := upload.Key(prefix(r.t)+"/", job.BatchID, job.Index, spec, "png")
+	if _, err := r.store.Put(context.Background(), key, upload.Object{Body: body, ContentType: "image/png", Metadata: m}); err != nil {
+		r.t.Fatal(err)
+	}
+	return m
+}
+
+// loseFirstDelivery fetches the only job and lets its lease run out.
+func (r *running) loseFirstDelivery() {
+	r.t.Helper()
+	src, err := r.client.NewSource(queue.SourceConfig{Layout: queue.Layout{Models: []string{"sd15"}}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for {
+		got, err := src.Fetch(context.Background(), 1)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if len(got) == 1 {
+			got[0].Release()
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// jetstream is a connection past the queue's own client.
+func (r *running) jetstream() jetstream.JetStream {
+	r.t.Helper()
+	nc, err := nats.Connect(shared.broker.URL())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return js
+}
+
+// countStarts writes down that a job was started so often, by workers that did not say what became of it.
+func (r *running) countStarts(key string, n int) {
+	r.t.Helper()
+	kv, err := r.jetstream().KeyValue(context.Background(), r.client.Names().AttemptsBucket())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := kv.Put(context.Background(), key, fmt.Appendf(nil, `{"retry":0,"attempts":%d,"by":"a test"}`, n)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// deadLetters counts the dead letters of a batch.
+func (r *running) deadLetters(batch string) int {
+	r.t.Helper()
+	stream, err := r.jetstream().Stream(context.Background(), r.client.Names().DeadStream())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	info, err := stream.Info(context.Background(), jetstream.WithSubjectFilter(r.client.Names().DeadSubject(batch, 0)))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return len(info.State.Subjects)
+}
+
+// deadLetter reads the dead letter of a job.
+func (r *running) deadLetter(batch string, index int64) *jetstream.RawStreamMsg {
+	r.t.Helper()
+	stream, err := r.jetstream().Stream(context.Background(), r.client.Names().DeadStream())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	msg, err := stream.GetLastMsgForSubject(context.Background(), r.client.Names().DeadSubject(batch, index))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return msg
+}

@@ -68,7 +68,10 @@ func order(ctx context.Context, client *queue.Client, s *services, c *config, pl
 			if o.files[r.Index], err = store.Get(ctx, r.Image.Key); err != nil {
 				return o, err
 			}
-			detail = fmt.Sprintf("%s, trace %s", gallery.FormatDuration(time.Duration(r.Timings.Total)), r.TraceID)
+			detail = "trace " + r.TraceID
+			if r.Timings != nil {
+				detail = gallery.FormatDuration(time.Duration(r.Timings.Total)) + ", " + detail
+			}
 		}
 		show.step(queue.Or(o.jobs[r.Index].Prompt, ""), detail)
 		if len(o.results) == len(o.jobs) {

@@ -44,7 +44,8 @@ func job(ctx context.Context, tel *Telemetry, header map[string][]string) {
 	_, put := tracer.Start(uctx, SpanPutObject, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 		RPCSystem.String(RPCSystemAWS), RPCMethod.String("PutObject"), ServerAddress.String("s3.local"), HTTPStatusCode.Int(200)))
 	put.End()
-	m.Upload(uctx, "tiny-emoji", "", 20_000, 0, 5*time.Millisecond)
+	m.Upload(uctx, "tiny-emoji", "", 0, 5*time.Millisecond)
+	m.Stored(uctx, "tiny-emoji", 20_000)
 	upload.End()
 
 	m.JobDone(ctx, JobStats{Model: "tiny-emoji", Outcome: OutcomeCompleted, Stream: "JOBS", Consumer: "w-normal-tiny-emoji", Duration: 50 * time.Millisecond})

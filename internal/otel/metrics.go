@@ -175,17 +175,22 @@ func (m *Metrics) Call(ctx context.Context, model string, rows int, d time.Durat
 	m.rows.Record(ctx, int64(rows), attrs)
 }
 
-// Upload records an image stored (errType "") or not; retries are the requests beyond the first.
-func (m *Metrics) Upload(ctx context.Context, model, errType string, size int64, retries int, d time.Duration) {
+// Upload records the way of an image into the store, and whether it got there (errType ""); retries are the requests beyond the first.
+func (m *Metrics) Upload(ctx context.Context, model, errType string, retries int, d time.Duration) {
 	if m == nil {
 		return
 	}
 	m.upload.Record(ctx, d.Seconds(), with(ModelName.String(model), optional(ErrorType, errType)))
 	m.uploadRetries.Add(ctx, int64(retries), m.model(model))
-	if errType == "" {
-		m.uploadSize.Record(ctx, size, m.model(model))
-		m.images.Add(ctx, 1, m.model(model))
+}
+
+// Stored counts an image that was not in the store before.
+func (m *Metrics) Stored(ctx context.Context, model string, size int64) {
+	if m == nil {
+		return
 	}
+	m.uploadSize.Record(ctx, size, m.model(model))
+	m.images.Add(ctx, 1, m.model(model))
 }
 
 // InFlight adds to the jobs held: 1 at receipt, -1 at settlement.

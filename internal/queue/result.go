@@ -41,14 +41,16 @@ type Result struct {
 
 // Image is the object that holds the picture.
 type Image struct {
-	Bucket       string `json:"bucket"`
-	Key          string `json:"key"`
-	ContentType  string `json:"content_type"`
-	Width        int    `json:"width"` // pixels
-	Height       int    `json:"height"`
-	Size         int64  `json:"size"`          // bytes of the object
-	SHA256       string `json:"sha256"`        // of the object
-	PixelsSHA256 string `json:"pixels_sha256"` // of the decoded RGB
+	Bucket      string `json:"bucket"`
+	Key         string `json:"key"`
+	ContentType string `json:"content_type"`
+	Width       int    `json:"width"` // pixels
+	Height      int    `json:"height"`
+
+	// What the object says of itself; left out where the worker found it and may not read it.
+	Size         int64  `json:"size,omitempty"`          // bytes
+	SHA256       string `json:"sha256,omitempty"`        // of the object
+	PixelsSHA256 string `json:"pixels_sha256,omitempty"` // of the decoded RGB
 }
 
 // Timings are the parts of a job's time in a worker. Total runs from receipt to the publishing of the result,
@@ -136,8 +138,8 @@ func (r Result) validate() error {
 	}
 	switch r.Status {
 	case Succeeded:
-		if r.Image == nil || r.Seed == nil || r.Timings == nil || r.Error != nil {
-			return fmt.Errorf("status %s needs image, seed and timings and takes no error", r.Status)
+		if r.Image == nil || r.Seed == nil || r.Error != nil {
+			return fmt.Errorf("status %s needs image and seed and takes no error", r.Status)
 		}
 	case Failed:
 		if r.Image != nil || r.Error == nil {

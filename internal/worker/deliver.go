@@ -26,50 +26,35 @@ func (j *job) deliver(ctx context.Context, img infer.Image, drawn *infer.Result)
 
 // stored is the image in the store, whoever put it there.
 type stored struct {
-	metadata    upload.Metadata
+	metadata    upload.Metadata // that it was put with; zero where the store does not let the worker read
 	contentType string
-	size        int64
-	mine        bool // put by this attempt
+	size        int64 // bytes; 0 where the store does not let the worker read
+	mine        bool  // put by this attempt
 }
 
 // upload encodes the picture and puts it under the job's key, in the span upload.
-func (j *job) upload(ctx context.Context, img infer.Image, drawn *infer.Result) (_ stored, err error) {
+func (j *job) upload(ctx context.Context, img infer.Image, drawn *infer.Result) (s stored, err error) {
 	ctx, span := j.telemetry.Tracer().Start(ctx, otel.SpanUpload)
 	defer span.End()
 	begin := time.Now()
 	span.SetAttributes(otel.S3Bucket.String(j.store.Bucket()), otel.S3Key.String(j.resolved.key))
-	size, tries := int64(0), 0
+	tries := 0
 	defer func() {
-		failure := ""
-		if err != nil && ctx.Err() == nil {
-			failure = queue.ErrorType(err)
-			otel.Fail(span, err, failure)
+		err = j.cause(ctx, err)
+		if err != nil && !handedBack(err) {
+			otel.Fail(span, err, queue.ErrorType(err))
 		}
-		j.telemetry.Metrics.Upload(ctx, j.model.name, failure, size, max(0, tries-1), time.Since(begin))
+		j.telemetry.Metrics.Upload(ctx, j.model.name, queue.ErrorType(err), max(0, tries-1), time.Since(begin))
+		if err == nil && s.mine {
+			j.telemetry.Metrics.Stored(ctx, j.model.name, s.size)
+		}
 	}()
 
-	j.phases.enter(imageEncoding)
-	meta, err := j.meta()
+	object, err := j.encode(img, drawn)
 	if err != nil {
 		return stored{}, err
 	}
-	picture := upload.Picture(img)
-	data, contentType, err := upload.Encode(picture, j.resolved.format, j.resolved.quality, meta)
-	if err != nil {
-		return stored{}, err
-	}
-	sum := sha256.Sum256(data)
-	pixels := picture.SHA256()
-	j.phases.enter(uploading)
-	size = int64(len(data))
-	span.SetAttributes(otel.UploadSize.Int64(size), otel.ContentType.String(contentType))
-
-	object := upload.Object{Body: data, ContentType: contentType, Metadata: upload.Metadata{
-		Spec16: j.resolved.spec16, SHA256: hex.EncodeToString(sum[:]), PixelsSHA256: pixels,
-		Model: j.model.name, ModelDigest: j.model.digest, Seed: j.resolved.request.Seed, TraceID: meta.TraceID,
-		Width: img.Width, Height: img.Height, Attempt: j.attempt, Worker: j.cfg.Name,
-		PromptTruncated: drawn.PromptTruncated, RowsMean: drawn.RowsMean, Timings: j.timingsSoFar(),
-	}}
+	span.SetAttributes(otel.UploadSize.Int(len(object.Body)), otel.ContentType.String(object.ContentType))
 	var put upload.PutResult
 	err = j.hold(ctx, "storing the image", func(ctx context.Context) (err error) {
 		tries++
@@ -77,13 +62,46 @@ func (j *job) upload(ctx context.Context, img infer.Image, drawn *infer.Result) 
 		return err
 	})
 	j.phases.enter(waiting)
-	if err != nil {
+	mine := stored{metadata: object.Metadata, contentType: object.ContentType, size: int64(len(object.Body)), mine: true}
+	switch {
+	case err != nil:
 		return stored{}, err
+	case put.Created:
+		return mine, nil
+	case put.Existing == nil: // it is another attempt's, or this one's whose answer was lost: nobody may look
+		return stored{contentType: object.ContentType}, nil
+	case sameAttempt(put.Existing.Metadata, object.Metadata):
+		return mine, nil
 	}
-	if put.Existing != nil {
-		return j.accept(*put.Existing)
+	return j.accept(*put.Existing)
+}
+
+// encode makes the object of the picture. The phase image encoding ends in it, since the object tells how long that took.
+func (j *job) encode(img infer.Image, drawn *infer.Result) (upload.Object, error) {
+	j.phases.enter(imageEncoding)
+	meta, err := j.meta()
+	if err != nil {
+		return upload.Object{}, err
 	}
-	return stored{metadata: object.Metadata, contentType: contentType, size: size, mine: true}, nil
+	picture := upload.Picture(img)
+	data, contentType, err := upload.Encode(picture, j.resolved.format, j.resolved.quality, meta)
+	if err != nil {
+		return upload.Object{}, err
+	}
+	sum := sha256.Sum256(data)
+	pixels := picture.SHA256()
+	j.phases.enter(uploading)
+	return upload.Object{Body: data, ContentType: contentType, Metadata: upload.Metadata{
+		Spec16: j.resolved.spec16, SHA256: hex.EncodeToString(sum[:]), PixelsSHA256: pixels,
+		Model: j.model.name, ModelDigest: j.model.digest, Seed: j.resolved.request.Seed, TraceID: meta.TraceID,
+		Width: img.Width, Height: img.Height, Attempt: j.attempt, Worker: j.cfg.Name,
+		PromptTruncated: drawn.PromptTruncated, RowsMean: drawn.RowsMean, Timings: j.timingsSoFar(),
+	}}, nil
+}
+
+// sameAttempt reports whether a stored object is the one that was put: an earlier try of this very PUT, whose answer was lost.
+func sameAttempt(found, put upload.Metadata) bool {
+	return found.SHA256 == put.SHA256 && found.Attempt == put.Attempt && found.Worker == put.Worker && found.Timings.Denoise == put.Timings.Denoise.Truncate(time.Microsecond)
 }
 
 // accept takes an object that lies under the job's key for the job's image, if it is.
@@ -135,19 +153,37 @@ func (j *job) endsWithout(err error) bool {
 	return errors.Is(err, errExpired) || class == queue.Retried && j.attempt >= j.cfg.MaxAttempts
 }
 
-// success is the result of a job whose image is stored.
+// success is the result of a job whose image is stored. What it says of the drawing was written down by the attempt that put the image, with the image; where that
+// cannot be read, it says nothing of it.
 func (j *job) success(s stored) queue.Result {
 	m := s.metadata
 	r := j.result(queue.Succeeded)
-	r.TraceID = m.TraceID
-	seed := queue.Seed(m.Seed)
-	r.Seed, r.Model, r.ModelDigest = &seed, j.model.name, m.ModelDigest
+	if !s.mine {
+		r.Attempt, r.Worker, r.Timings = m.Attempt, m.Worker, ledger(m.Timings)
+	}
+	width, height := m.Width, m.Height
+	if m.Spec16 == "" {
+		r.Timings = nil
+		width, height = j.resolved.request.Width, j.resolved.request.Height
+	} else {
+		r.Seed = new(queue.Seed(m.Seed))
+	}
+	r.TraceID, r.Model, r.ModelDigest = m.TraceID, j.model.name, m.ModelDigest
 	r.PromptTruncated, r.RowsMean = m.PromptTruncated, queue.Mean(m.RowsMean)
 	r.Image = &queue.Image{
-		Bucket: j.store.Bucket(), Key: j.resolved.key, ContentType: s.contentType, Width: m.Width, Height: m.Height,
+		Bucket: j.store.Bucket(), Key: j.resolved.key, ContentType: s.contentType, Width: width, Height: height,
 		Size: s.size, SHA256: m.SHA256, PixelsSHA256: m.PixelsSHA256,
 	}
 	return r
+}
+
+// ledger is what an object tells of the time its attempt took: all but the upload and what came after.
+func ledger(t upload.Timings) *queue.Timings {
+	return &queue.Timings{
+		Queue: queue.Millis(t.Queue), Wait: queue.Millis(t.Wait), TextEncode: queue.Millis(t.TextEncode), Denoise: queue.Millis(t.Denoise),
+		Decode: queue.Millis(t.Decode), ImageEncode: queue.Millis(t.ImageEncode),
+		Total: queue.Millis(t.Wait + t.TextEncode + t.Denoise + t.Decode + t.ImageEncode),
+	}
 }
 
 // result is what every result of the job has; of a job that could not be read little is known.

@@ -5,10 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -49,11 +51,64 @@ func TestAStoredImageIsRecorded(t *testing.T) {
 			if res.Status != queue.Succeeded || res.Image == nil {
 				t.Fatalf("got %+v, %+v; want the stored image", res, res.Error)
 			}
-			if res.TraceID != m.TraceID || res.Image.SHA256 != m.SHA256 || uint64(*res.Seed) != 7 || res.Image.Size != 25 {
-				t.Errorf("got %+v, %+v; want the stored image's", res, res.Image)
+			if diff := cmp.Diff(storedResult(w, m), res); diff != "" {
+				t.Errorf("the result is not that of the attempt that drew the image (-want +got):\n%s", diff)
 			}
 			if dead := r.deadLetters("b"); dead > 0 {
 				t.Errorf("%d dead letters of a job that succeeded", dead)
+			}
+		})
+	}
+}
+
+// storedResult is the result that storeImage's object makes.
+func storedResult(w *running, m upload.Metadata) queue.Result {
+	return queue.Result{
+		Version: 1, ID: "b/0", BatchID: "b", Status: queue.Succeeded, TraceID: m.TraceID, Seed: new(queue.Seed(7)), Model: "sd15", ModelDigest: m.ModelDigest,
+		Attempt: 1, Worker: "the first", RowsMean: 1.5,
+		Image: &queue.Image{Bucket: bucket, Key: upload.Key(prefix(w.t)+"/", "b", 0, m.Spec16, "png"), ContentType: "image/png", Width: 64, Height: 64,
+			Size: 25, SHA256: m.SHA256, PixelsSHA256: m.PixelsSHA256},
+		Timings: &queue.Timings{Queue: queue.Millis(time.Second), Wait: queue.Millis(2 * time.Millisecond), TextEncode: queue.Millis(3 * time.Millisecond),
+			Denoise: queue.Millis(4 * time.Millisecond), Decode: queue.Millis(5 * time.Millisecond), ImageEncode: queue.Millis(6 * time.Millisecond), Total: queue.Millis(20 * time.Millisecond)},
+	}
+}
+
+// TestAnImageThatIsInTheWay of the PUT is the job's: the result tells of it, as far as the worker may read it, and it is not counted as drawn here.
+func TestAnImageThatIsInTheWay(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		readable bool
+	}{{"readable", true}, {"not readable", false}} {
+		t.Run(c.name, func(t *testing.T) {
+			r := connect(t)
+			job := quick("b", 0)
+			m := r.storeImage(job)
+			endpoint := shared.store.Endpoint()
+			if !c.readable {
+				endpoint = proxy(t, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+					if (r.Method == http.MethodHead || r.Method == http.MethodGet) && strings.HasPrefix(r.URL.Path, "/"+bucket+"/"+prefix(t)) {
+						w.WriteHeader(http.StatusForbidden)
+						return
+					}
+					pass.ServeHTTP(w, r)
+				})
+			}
+			w := startWorker(t, func(c *Config) { c.Store.Endpoint, c.HTTPAddr = endpoint, "127.0.0.1:0" })
+			w.publish(job)
+			res := w.result("b", 0)
+			want := storedResult(w, m)
+			if !c.readable {
+				want.TraceID, want.ModelDigest, want.Attempt, want.Worker, want.RowsMean, want.Timings = "", "", 0, "", 0, nil
+				want.Seed = new(queue.Seed(job.SeedOrDefault()))
+				want.Image.Size, want.Image.SHA256, want.Image.PixelsSHA256 = 0, "", ""
+			}
+			if diff := cmp.Diff(want, res); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			w.publish(quick("b", 1))
+			w.result("b", 1)
+			if got := w.metric(`worker_images_total{`); got != "1" {
+				t.Errorf("%q images are counted, want the one of the other job", got)
 			}
 		})
 	}

@@ -27,6 +27,9 @@ var (
 	// ErrUnknown is the answer of Head and Get when the store does not say whether an object exists: the credentials
 	// may write but not read.
 	ErrUnknown = errors.New("the store does not say whether the object exists (403)")
+	// ErrDamaged is the answer of Get and GetCheckpoint when an object cannot be what was put under its key: too long, or
+	// of other bytes than its metadata says.
+	ErrDamaged = errors.New("the object is a foreign or a damaged one")
 )
 
 // Error is a failed call. Its text is one line that says what to do, and holds no secret.

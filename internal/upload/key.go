@@ -2,6 +2,7 @@ package upload
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -17,7 +18,60 @@ func Key(prefix, batch string, index int64, spec16, ext string) string {
 
 // CheckpointKey is where the state of a preempted job lies: <prefix>.checkpoints/<batch>/<index>-<spec16>.
 func CheckpointKey(prefix, batch string, index int64, spec16 string) string {
-	return fmt.Sprintf("%s.checkpoints/%s/%d-%s", prefix, batch, index, spec16)
+	return fmt.Sprintf("%s%d-%s", CheckpointPrefix(prefix, batch), index, spec16)
+}
+
+// BatchPrefix is what the keys of a batch's images begin with, for List.
+func BatchPrefix(prefix, batch string) string { return prefix + batch + "/" }
+
+// CheckpointPrefix is what the keys of a batch's checkpoints begin with, for List; without a batch, those of all.
+func CheckpointPrefix(prefix, batch string) string {
+	prefix += ".checkpoints/"
+	if batch == "" {
+		return prefix
+	}
+	return BatchPrefix(prefix, batch)
+}
+
+// ObjectKey is what a key says.
+type ObjectKey struct {
+	Batch  string
+	Index  int64
+	Spec16 string // 16 hex digits
+	Ext    string // without the dot; "" for a checkpoint
+}
+
+// ParseKey reads an image's key. ok is false for a key that Key does not make.
+func ParseKey(prefix, key string) (k ObjectKey, ok bool) {
+	k, ok = parseKey(prefix, key)
+	return k, ok && k.Ext != "" && Key(prefix, k.Batch, k.Index, k.Spec16, k.Ext) == key
+}
+
+// ParseCheckpointKey reads a checkpoint's key. ok is false for a key that CheckpointKey does not make.
+func ParseCheckpointKey(prefix, key string) (k ObjectKey, ok bool) {
+	k, ok = parseKey(CheckpointPrefix(prefix, ""), key)
+	return k, ok && CheckpointKey(prefix, k.Batch, k.Index, k.Spec16) == key
+}
+
+// parseKey reads <prefix><batch>/<index>-<spec16>[.<ext>].
+func parseKey(prefix, key string) (k ObjectKey, ok bool) {
+	rest, ok := strings.CutPrefix(key, prefix)
+	if !ok {
+		return k, false
+	}
+	batch, name, ok := strings.Cut(rest, "/")
+	if !ok || batch == "" || strings.HasPrefix(batch, ".") { // a batch's name has no dot: see queue.Job
+		return k, false
+	}
+	name, ext, _ := strings.Cut(name, ".") // without an extension it is a checkpoint's
+	index, spec16, ok := strings.Cut(name, "-")
+	n, err := strconv.ParseInt(index, 10, 64)
+	return ObjectKey{Batch: batch, Index: n, Spec16: spec16, Ext: ext}, ok && err == nil && n >= 0 && isSpec16(spec16)
+}
+
+// isSpec16 reports whether s is 16 lower-case hex digits.
+func isSpec16(s string) bool {
+	return len(s) == 16 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // ValidatePrefix reports what is wrong with S3_PREFIX. It is empty, or ends in "/" so that the prefix of one tenant

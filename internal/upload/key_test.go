@@ -45,3 +45,56 @@ func TestValidatePrefix(t *testing.T) {
 		}
 	}
 }
+
+func TestParseKey(t *testing.T) {
+	const spec = "0123456789abcdef"
+	for _, tt := range []struct {
+		prefix, key       string
+		image, checkpoint bool
+	}{
+		{"", "b/00000007-" + spec + ".png", true, false},
+		{"acme/", "acme/b/00000007-" + spec + ".jpg", true, false},
+		{"", "b/123456789012-" + spec + ".webp", true, false},
+		{"", ".checkpoints/b/7-" + spec, false, true},
+		{"acme/", "acme/.checkpoints/b/7-" + spec, false, true},
+		{"acme/", ".checkpoints/b/7-" + spec, false, false},
+		{"", "acme/b/00000007-" + spec + ".png", false, false}, // another tenant's
+		{"", ".checkpoints/b/00000007-" + spec, false, false},
+		{"", ".checkpoints/b/7-" + spec + ".png", false, false},
+		{"", "b/7-" + spec + ".png", false, false},
+		{"", "b/-0000007-" + spec + ".png", false, false},
+		{"", "b/00000007-" + spec, false, false},
+		{"", "b/00000007-" + spec + ".", false, false},
+		{"", "b/00000007-0123456789ABCDEF.png", false, false},
+		{"", "b/00000007-0123.png", false, false},
+		{"", "/00000007-" + spec + ".png", false, false},
+		{"", ".probe/ABC", false, false},
+		{"", "", false, false},
+	} {
+		if k, ok := ParseKey(tt.prefix, tt.key); ok != tt.image {
+			t.Errorf("ParseKey(%q, %q) = %+v, %v, want %v", tt.prefix, tt.key, k, ok, tt.image)
+		}
+		if k, ok := ParseCheckpointKey(tt.prefix, tt.key); ok != tt.checkpoint {
+			t.Errorf("ParseCheckpointKey(%q, %q) = %+v, %v, want %v", tt.prefix, tt.key, k, ok, tt.checkpoint)
+		}
+	}
+}
+
+// FuzzParseKey: what is read gives the same key again, and no key is read as both.
+func FuzzParseKey(f *testing.F) {
+	f.Add("", "b/00000007-0123456789abcdef.png")
+	f.Add("acme/", "acme/.checkpoints/b/7-0123456789abcdef")
+	f.Add("", "b/18446744073709551616-0123456789abcdef.png")
+	f.Fuzz(func(t *testing.T, prefix, key string) {
+		image, isImage := ParseKey(prefix, key)
+		state, isState := ParseCheckpointKey(prefix, key)
+		switch {
+		case isImage && isState:
+			t.Errorf("%q is an image's key and a checkpoint's", key)
+		case isImage && Key(prefix, image.Batch, image.Index, image.Spec16, image.Ext) != key:
+			t.Errorf("%q is read as %+v", key, image)
+		case isState && CheckpointKey(prefix, state.Batch, state.Index, state.Spec16) != key:
+			t.Errorf("%q is read as %+v", key, state)
+		}
+	})
+}

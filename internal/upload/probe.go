@@ -51,9 +51,9 @@ func (s *Store) putMode(ctx context.Context) (putMode, error) {
 func (s *Store) probe(ctx context.Context) (putMode, error) {
 	name := rand.Text()
 	key := s.config.Prefix + ".probe/" + name
-	body := Object{Body: []byte(name), ContentType: "text/plain"}
+	request := putRequest{key: key, body: []byte(name), contentType: "text/plain", conditional: true}
 	for try := 0; ; try++ {
-		err := s.putOnce(ctx, key, body, true)
+		err := s.putOnce(ctx, request)
 		switch status := statusOf(err); {
 		case status == http.StatusNotImplemented:
 			return modeLookFirst, nil
@@ -67,7 +67,7 @@ func (s *Store) probe(ctx context.Context) (putMode, error) {
 			if err != nil && !errors.Is(err, ErrUnknown) {
 				return modeUnknown, err
 			}
-			if err == nil && !bytes.Equal(got.Body, body.Body) {
+			if err == nil && !bytes.Equal(got.Body, request.body) {
 				return modeUnknown, &Error{Doing: "probing", Target: s.target(key), Type: TypeConfig,
 					Reason: "what was put cannot be read back: this is no S3 API, correct AWS_ENDPOINT_URL_S3"}
 			}

@@ -5,16 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // maxPutRounds bounds how often Put starts over because the object that was in its way is gone when it looks.
@@ -32,10 +27,11 @@ type PutResult struct {
 // Put stores the object unless the key is taken. A taken key is no error: the stored object is the image, and the result
 // describes it; whether it belongs to the job is for the caller to compare (Metadata.Spec16).
 //
-// The error is an *Error, except for metadata that no store takes. Put tries a few times within seconds; waiting out an outage is the caller's work, which may call
-// again with the same object as often as it likes.
+// The error is an *Error, except for metadata that no store takes. Put tries a few times within seconds; waiting out an
+// outage is the caller's work, which may call again with the same object as often as it likes.
 func (s *Store) Put(ctx context.Context, key string, o Object) (PutResult, error) {
-	if err := checkSize(o.Metadata.Encode()); err != nil {
+	request := putRequest{key: key, body: o.Body, contentType: o.ContentType, metadata: o.Metadata.Encode()}
+	if err := checkSize(request.metadata); err != nil {
 		return PutResult{}, fmt.Errorf("putting %s: %w", s.target(key), err)
 	}
 	mode, err := s.putMode(ctx)
@@ -52,7 +48,8 @@ func (s *Store) Put(ctx context.Context, key string, o Object) (PutResult, error
 				return PutResult{}, err
 			}
 		}
-		err := s.putOnce(ctx, key, o, mode == modeConditional)
+		request.conditional = mode == modeConditional
+		err := s.putOnce(ctx, request)
 		switch status := statusOf(err); {
 		case err == nil:
 			return PutResult{Created: true}, nil
@@ -77,70 +74,43 @@ func (s *Store) Put(ctx context.Context, key string, o Object) (PutResult, error
 		Reason: "an object is in the way and gone when looked for, time after time: does something delete objects here?"}
 }
 
+// putRequest is what one PutObject sends.
+type putRequest struct {
+	key         string
+	body        []byte
+	contentType string
+	metadata    map[string]string // user-defined, in ASCII
+	conditional bool              // only if nothing is there
+}
+
 // putOnce sends one PutObject, with the SDK's retries, in a span of its own. A refused condition is an *Error with status
 // 412, and not an error of the span.
-func (s *Store) putOnce(ctx context.Context, key string, o Object, conditional bool) error {
-	ctx, span := s.tracer.Start(ctx, "S3.PutObject", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
-		attribute.String("rpc.system", "aws-api"),
-		attribute.String("rpc.method", "PutObject"),
-		attribute.String("aws.s3.bucket", s.config.Bucket),
-		attribute.String("aws.s3.key", key),
-	))
-	defer span.End()
-	ctx, c := withCall(ctx)
-	_, err := s.client.PutObject(ctx, s.putInput(key, o, conditional))
-	c.describe(span)
+func (s *Store) putOnce(ctx context.Context, r putRequest) error {
+	ctx, c, end := s.observe(ctx, "PutObject", r.key)
+	_, err := s.client.PutObject(ctx, s.putInput(r))
 	if err == nil {
+		end(nil)
 		return nil
 	}
-	failed := classify(ctx, "putting", s.target(key), err, c)
-	if failed.Status != http.StatusPreconditionFailed {
-		span.SetAttributes(attribute.String("error.type", failed.Type))
-		span.RecordError(failed)
-		span.SetStatus(codes.Error, failed.Error())
-	}
+	failed := classify(ctx, "putting", s.target(r.key), err, c)
+	end(failed)
 	return failed
 }
 
-// describe writes what the attempts of a call did to its span.
-func (c *call) describe(span trace.Span) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	host, port, err := net.SplitHostPort(c.host)
-	if err != nil { // no port in it
-		host, port = c.host, ""
-	}
-	if host != "" {
-		span.SetAttributes(attribute.String("server.address", host))
-	}
-	if n, err := strconv.Atoi(port); err == nil {
-		span.SetAttributes(attribute.Int("server.port", n))
-	}
-	if c.attempts > 1 {
-		span.SetAttributes(attribute.Int("http.request.resend_count", c.attempts-1))
-	}
-	if c.status != 0 {
-		span.SetAttributes(attribute.Int("http.response.status_code", c.status))
-	}
-	if c.requestID != "" {
-		span.SetAttributes(attribute.String("aws.request_id", c.requestID))
-	}
-}
-
-// putInput is the request of an object.
-func (s *Store) putInput(key string, o Object, conditional bool) *s3.PutObjectInput {
+// putInput is the request in the SDK's terms.
+func (s *Store) putInput(r putRequest) *s3.PutObjectInput {
 	in := &s3.PutObjectInput{
 		Bucket:               aws.String(s.config.Bucket),
-		Key:                  aws.String(key),
-		Body:                 bytes.NewReader(o.Body), // seekable: the SDK measures it, hashes it and sends it again
-		Metadata:             o.Metadata.Encode(),
+		Key:                  aws.String(r.key),
+		Body:                 bytes.NewReader(r.body), // seekable: the SDK measures it, hashes it and sends it again
+		Metadata:             r.metadata,
 		ServerSideEncryption: types.ServerSideEncryption(s.config.SSE),
 	}
-	if conditional {
+	if r.conditional {
 		in.IfNoneMatch = aws.String("*")
 	}
-	if o.ContentType != "" {
-		in.ContentType = aws.String(o.ContentType)
+	if r.contentType != "" {
+		in.ContentType = aws.String(r.contentType)
 	}
 	if len(s.config.Tags) > 0 {
 		in.Tagging = aws.String(tagging(s.config.Tags))

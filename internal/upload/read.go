@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -39,22 +40,51 @@ func (s *Store) Head(ctx context.Context, key string) (Object, error) {
 	}, nil
 }
 
-// Get reads an object with its body. Errors are those of Head.
+// maxObject bounds what Get reads into memory: the largest picture has 805 MB of pixels (maxSide), and a store that goes
+// on sending must not take the process down.
+const maxObject = 1 << 30
+
+// Get reads an object with its body, at most 1 GiB of it. Errors are those of Head, and ErrDamaged for a longer one.
 func (s *Store) Get(ctx context.Context, key string) (Object, error) {
 	ctx, c := withCall(ctx)
-	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(s.config.Bucket), Key: aws.String(key)})
+	found, err := s.fetch(ctx, key, maxObject, c)
 	if err != nil {
-		return Object{}, s.readError(ctx, "getting", key, err, c)
-	}
-	body, err := io.ReadAll(out.Body)
-	if err := errors.Join(err, out.Body.Close()); err != nil {
-		e := &Error{Doing: "getting", Target: s.target(key), Err: err}
-		e.Type, e.Reason = connection(err, c)
-		return Object{}, e
+		return Object{}, err
 	}
 	return Object{
-		Key: key, Body: body, ContentType: aws.ToString(out.ContentType), Metadata: known(out.Metadata),
-		Size: int64(len(body)), ETag: aws.ToString(out.ETag), Modified: aws.ToTime(out.LastModified),
+		Key: key, Body: found.body, ContentType: found.contentType, Metadata: known(found.metadata),
+		Size: int64(len(found.body)), ETag: found.etag, Modified: found.modified,
+	}, nil
+}
+
+// fetched is what a GET brings.
+type fetched struct {
+	body              []byte
+	contentType, etag string
+	metadata          map[string]string
+	modified          time.Time
+}
+
+// fetch reads an object of at most limit bytes. Errors are those of Get.
+func (s *Store) fetch(ctx context.Context, key string, limit int64, c *call) (fetched, error) {
+	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(s.config.Bucket), Key: aws.String(key)})
+	if err != nil {
+		return fetched{}, s.readError(ctx, "getting", key, err, c)
+	}
+	var body bytes.Buffer
+	if n := aws.ToInt64(out.ContentLength); n <= limit {
+		body.Grow(int(min(n, 16<<20)) + bytes.MinRead) // ReadFrom wants room to find the end, and a length may be a lie
+		_, err = body.ReadFrom(io.LimitReader(out.Body, limit+1))
+	}
+	if err := errors.Join(err, out.Body.Close()); err != nil {
+		return fetched{}, classify(ctx, "getting", s.target(key), err, c)
+	}
+	if n := max(int64(body.Len()), aws.ToInt64(out.ContentLength)); n > limit {
+		return fetched{}, fmt.Errorf("getting %s: %d bytes or more, want at most %d: %w", s.target(key), n, limit, ErrDamaged)
+	}
+	return fetched{
+		body: body.Bytes(), contentType: aws.ToString(out.ContentType), etag: aws.ToString(out.ETag),
+		metadata: out.Metadata, modified: aws.ToTime(out.LastModified),
 	}, nil
 }
 
@@ -78,15 +108,23 @@ func (s *Store) readError(ctx context.Context, doing, key string, err error, c *
 	return e
 }
 
-// Delete removes an object. One that is not there is removed already.
+// Delete removes an object. One that is not there is removed already. The error is an *Error.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	ctx, c := withCall(ctx)
+	if failed := s.remove(ctx, key, c); failed != nil {
+		return failed
+	}
+	return nil
+}
+
+// remove is Delete with its call.
+func (s *Store) remove(ctx context.Context, key string, c *call) *Error {
 	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String(s.config.Bucket), Key: aws.String(key)})
 	if err == nil {
 		return nil
 	}
-	if e := classify(ctx, "deleting", s.target(key), err, c); e.Status != http.StatusNotFound || e.Code == "NoSuchBucket" {
-		return e
+	if failed := classify(ctx, "deleting", s.target(key), err, c); failed.Status != http.StatusNotFound || failed.Code == "NoSuchBucket" {
+		return failed
 	}
 	return nil
 }

@@ -1,0 +1,58 @@
+package upload
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strconv"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// observe begins the span of one call of the S3 API, such as PutObject, and of its attempts. end describes it and is
+// called once, with nil for a call that did what it should.
+func (s *Store) observe(ctx context.Context, method, key string) (_ context.Context, c *call, end func(*Error)) {
+	ctx, span := s.tracer.Start(ctx, "S3."+method, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+		attribute.String("rpc.system", "aws-api"),
+		attribute.String("rpc.method", method),
+		attribute.String("aws.s3.bucket", s.config.Bucket),
+		attribute.String("aws.s3.key", key),
+	))
+	ctx, c = withCall(ctx)
+	return ctx, c, func(failed *Error) {
+		c.describe(span)
+		if failed != nil && failed.Status != http.StatusPreconditionFailed { // a refused condition is an answer
+			span.SetAttributes(attribute.String("error.type", failed.Type))
+			span.RecordError(failed)
+			span.SetStatus(codes.Error, failed.Error())
+		}
+		span.End()
+	}
+}
+
+// describe writes what the attempts of a call did to its span.
+func (c *call) describe(span trace.Span) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	host, port, err := net.SplitHostPort(c.host)
+	if err != nil { // no port in it
+		host, port = c.host, ""
+	}
+	if host != "" {
+		span.SetAttributes(attribute.String("server.address", host))
+	}
+	if n, err := strconv.Atoi(port); err == nil {
+		span.SetAttributes(attribute.Int("server.port", n))
+	}
+	if c.attempts > 1 {
+		span.SetAttributes(attribute.Int("http.request.resend_count", c.attempts-1))
+	}
+	if c.status != 0 {
+		span.SetAttributes(attribute.Int("http.response.status_code", c.status))
+	}
+	if c.requestID != "" {
+		span.SetAttributes(attribute.String("aws.request_id", c.requestID))
+	}
+}

@@ -39,10 +39,10 @@ const checkpointHash = "sha256"
 // GetCheckpoint reads a checkpoint. The error wraps ErrNotFound, ErrUnknown or ErrDamaged, or is an *Error. After
 // ErrDamaged the job begins again: it will not get better.
 func (s *Store) GetCheckpoint(ctx context.Context, key string) (Checkpoint, error) {
-	ctx, c, end := s.observe(ctx, "GetObject", key)
-	found, err := s.fetch(ctx, key, MaxCheckpoint, c)
+	ctx, span := s.startSpan(ctx, "GetObject", key)
+	found, err := s.fetch(ctx, key, MaxCheckpoint, span.call)
 	failed, _ := errors.AsType[*Error](err) // the other errors are answers
-	end(failed)
+	span.End(failed)
 	if err != nil {
 		return Checkpoint{}, err
 	}
@@ -55,9 +55,9 @@ func (s *Store) GetCheckpoint(ctx context.Context, key string) (Checkpoint, erro
 
 // DeleteCheckpoint removes a checkpoint. One that is not there is removed already.
 func (s *Store) DeleteCheckpoint(ctx context.Context, key string) error {
-	ctx, c, end := s.observe(ctx, "DeleteObject", key)
-	failed := s.remove(ctx, key, c)
-	end(failed)
+	ctx, span := s.startSpan(ctx, "DeleteObject", key)
+	failed := s.remove(ctx, key, span.call)
+	span.End(failed)
 	if failed != nil {
 		return failed
 	}

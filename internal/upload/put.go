@@ -86,14 +86,14 @@ type putRequest struct {
 // putOnce sends one PutObject, with the SDK's retries, in a span of its own. A refused condition is an *Error with status
 // 412, and not an error of the span.
 func (s *Store) putOnce(ctx context.Context, r putRequest) error {
-	ctx, c, end := s.observe(ctx, "PutObject", r.key)
+	ctx, span := s.startSpan(ctx, "PutObject", r.key)
 	_, err := s.client.PutObject(ctx, s.putInput(r))
 	if err == nil {
-		end(nil)
+		span.End(nil)
 		return nil
 	}
-	failed := classify(ctx, "putting", s.target(r.key), err, c)
-	end(failed)
+	failed := classify(ctx, "putting", s.target(r.key), err, span.call)
+	span.End(failed)
 	return failed
 }
 

@@ -11,25 +11,33 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// observe begins the span of one call of the S3 API, such as PutObject, and of its attempts. end describes it and is
-// called once, with nil for a call that did what it should.
-func (s *Store) observe(ctx context.Context, method, key string) (_ context.Context, c *call, end func(*Error)) {
+// callSpan is the span of one call of the S3 API and of its attempts.
+type callSpan struct {
+	*call
+	span trace.Span
+}
+
+// startSpan begins the span of a call, such as PutObject. Its attempts must run under the context that is returned.
+func (s *Store) startSpan(ctx context.Context, method, key string) (context.Context, callSpan) {
 	ctx, span := s.tracer.Start(ctx, "S3."+method, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 		attribute.String("rpc.system", "aws-api"),
 		attribute.String("rpc.method", method),
 		attribute.String("aws.s3.bucket", s.config.Bucket),
 		attribute.String("aws.s3.key", key),
 	))
-	ctx, c = withCall(ctx)
-	return ctx, c, func(failed *Error) {
-		c.describe(span)
-		if failed != nil && failed.Status != http.StatusPreconditionFailed { // a refused condition is an answer
-			span.SetAttributes(attribute.String("error.type", failed.Type))
-			span.RecordError(failed)
-			span.SetStatus(codes.Error, failed.Error())
-		}
-		span.End()
+	ctx, c := withCall(ctx)
+	return ctx, callSpan{call: c, span: span}
+}
+
+// End describes the call and ends its span. failed is nil for a call that did what it should.
+func (s callSpan) End(failed *Error) {
+	s.describe(s.span)
+	if failed != nil && failed.Status != http.StatusPreconditionFailed { // a refused condition is an answer
+		s.span.SetAttributes(attribute.String("error.type", failed.Type))
+		s.span.RecordError(failed)
+		s.span.SetStatus(codes.Error, failed.Error())
 	}
+	s.span.End()
 }
 
 // describe writes what the attempts of a call did to its span.

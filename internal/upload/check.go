@@ -8,13 +8,13 @@ import (
 )
 
 // Check reports whether the store can take pictures now: nil, or what is wrong and what to do. It sends one small request,
-// two where the credentials may not list the bucket, and until it has once succeeded a few more, which find out whether
-// the store keeps If-None-Match. A store that is away is not tried twice: the caller asks again.
+// two where the credentials may not list the bucket, and until it has once succeeded a few more, which find out its
+// Capabilities: what is no error but worth a warning. A store that is away is not tried twice: the caller asks again.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.checkBucket(ctx); err != nil {
 		return err
 	}
-	_, err := s.putMode(ctx)
+	_, err := s.capabilities(ctx)
 	return err
 }
 

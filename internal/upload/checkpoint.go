@@ -27,10 +27,11 @@ func (s *Store) PutCheckpoint(ctx context.Context, key string, state []byte) err
 		return fmt.Errorf("putting %s: a checkpoint of %d bytes: at most %d are read back", s.target(key), len(state), MaxCheckpoint)
 	}
 	sum := sha256.Sum256(state)
-	return s.putOnce(ctx, putRequest{
+	_, err := s.putOnce(ctx, putRequest{
 		key: key, body: state, contentType: "application/octet-stream",
 		metadata: map[string]string{checkpointHash: hex.EncodeToString(sum[:])},
 	})
+	return err
 }
 
 // checkpointHash is the key of the state's hash in the object's metadata.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -74,6 +75,28 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// Settings that a store may refuse, or need more rights for.
+const (
+	settingTags   = "S3_TAGS"
+	settingSSE    = "S3_SSE"
+	settingKMSKey = "S3_SSE_KMS_KEY_ID"
+)
+
+// options names the optional settings that every PUT carries.
+func (c Config) options() []string {
+	var set []string
+	if len(c.Tags) > 0 {
+		set = append(set, settingTags)
+	}
+	if c.SSE != "" {
+		set = append(set, settingSSE)
+	}
+	if c.SSEKMSKeyID != "" {
+		set = append(set, settingKMSKey)
+	}
+	return set
+}
+
 // Validate reports everything that is wrong with the configuration, by the name of the setting.
 func (c Config) Validate() error {
 	var errs []error
@@ -99,6 +122,9 @@ func (c Config) Validate() error {
 	kms := c.SSE == "aws:kms" || c.SSE == "aws:kms:dsse"
 	if c.SSE != "" && c.SSE != "AES256" && !kms {
 		bad("S3_SSE is %q: want AES256, aws:kms or aws:kms:dsse", c.SSE)
+	}
+	if strings.ContainsFunc(c.SSEKMSKeyID, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		bad("S3_SSE_KMS_KEY_ID is %q: want a key's id, its ARN or alias/name", c.SSEKMSKeyID)
 	}
 	if c.SSEKMSKeyID != "" && !kms {
 		bad("S3_SSE_KMS_KEY_ID is set: it needs S3_SSE=aws:kms or aws:kms:dsse")
@@ -149,15 +175,27 @@ func validateTags(tags map[string]string) error {
 		if !utf8.ValidString(key + value) {
 			return fmt.Errorf("the tag %q is not UTF-8", key)
 		}
+		if strings.HasPrefix(strings.ToLower(key), "aws:") {
+			return fmt.Errorf("the tag %q: keys that begin with aws: are AWS's own", key)
+		}
+		if odd := strings.TrimFunc(key+value, inTag); odd != "" {
+			return fmt.Errorf("the tag %q has %q in it: S3 takes letters, digits, spaces and + - = . _ : / @", key, odd)
+		}
 	}
 	return nil
 }
 
-// tagging is the tags as the x-amz-tagging header wants them.
+// inTag reports a character that S3 takes in a tag.
+func inTag(r rune) bool {
+	return unicode.In(r, unicode.L, unicode.N, unicode.Z) || strings.ContainsRune("+-=._:/@", r)
+}
+
+// tagging is the tags as the x-amz-tagging header wants them: a URL's query, with spaces as %20, since not everyone reads
+// "+" as one.
 func tagging(tags map[string]string) string {
 	query := url.Values{}
 	for key, value := range tags {
 		query.Set(key, value)
 	}
-	return query.Encode()
+	return strings.ReplaceAll(query.Encode(), "+", "%20")
 }

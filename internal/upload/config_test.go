@@ -23,7 +23,8 @@ func TestValidateNamesTheSetting(t *testing.T) {
 		"S3_ADDRESSING_STYLE":                func(c *Config) { c.Addressing = "dns" },
 		"S3_TAGS":                            func(c *Config) { c.Tags = map[string]string{"": "b"} },
 		"S3_SSE is":                          func(c *Config) { c.SSE, c.SSEKMSKeyID = "AES128", "" },
-		"S3_SSE_KMS_KEY_ID":                  func(c *Config) { c.SSE = "AES256" },
+		"S3_SSE_KMS_KEY_ID is set":           func(c *Config) { c.SSE = "AES256" },
+		"S3_SSE_KMS_KEY_ID is":               func(c *Config) { c.SSEKMSKeyID = "alias/k\r\nx: y" },
 		"timeouts, attempts and uploads":     func(c *Config) { c.MaxAttempts = -1 },
 		"S3_BUCKET is empty: name\nS3_SSE i": func(c *Config) { c.Bucket, c.SSE = "", "x" },
 	}
@@ -61,6 +62,11 @@ func TestParseTags(t *testing.T) {
 		{"a=1,a=2", nil, "twice"},
 		{"a=1,b=2,c=3,d=4,e=5,f=6,g=7,h=8,i=9,j=10,k=11", nil, "S3 takes 10"},
 		{"a=" + strings.Repeat("x", 257), nil, "256"},
+		{"größe=1 + 2 @ a/b:c.d_e-f", map[string]string{"größe": "1 + 2 @ a/b:c.d_e-f"}, ""},
+		{"a=x&y", nil, `has "&" in it`},
+		{"a=x\ny", nil, `has "\n" in it`},
+		{"AWS:x=1", nil, "AWS's own"},
+		{"a=\xff", nil, "UTF-8"},
 	}
 	for _, tt := range tests {
 		got, err := ParseTags(tt.in)
@@ -74,7 +80,7 @@ func TestParseTags(t *testing.T) {
 			t.Errorf("ParseTags(%q): %v, (-want +got):\n%s", tt.in, err, diff)
 		}
 	}
-	if got, want := tagging(map[string]string{"b": "x y", "a": "1&2"}), "a=1%262&b=x+y"; got != want {
+	if got, want := tagging(map[string]string{"b": "x y", "a": "1+2"}), "a=1%2B2&b=x%20y"; got != want {
 		t.Errorf("tagging = %q, want %q", got, want)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/aws/smithy-go"
@@ -118,16 +119,20 @@ func answer(status int, code string, c *call) (typ, reason string) {
 		return TypeConfig, "the session token is not valid any more: renew AWS_SESSION_TOKEN, or use a role that renews itself"
 	case "AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException", "MovedPermanently":
 		return TypeConfig, wrongRegion(c)
+	case "InvalidTag":
+		return TypeConfig, "a tag is not one that the store takes: correct S3_TAGS"
 	case "InvalidBucketName":
 		return TypeConfig, "this is no valid bucket name: correct S3_BUCKET"
 	case "RequestTimeout":
 		return TypeStorage, "the store did not receive the request in time"
 	}
 	switch {
-	case strings.HasPrefix(code, "KMS"):
+	case strings.HasPrefix(strings.ToUpper(code), "KMS"):
 		return TypeConfig, "the encryption key cannot be used: correct S3_SSE_KMS_KEY_ID or its policy"
 	case status == http.StatusForbidden:
-		return TypeConfig, "access denied: allow s3:PutObject, s3:GetObject and s3:DeleteObject on the bucket's objects, and s3:ListBucket on the bucket"
+		return TypeConfig, "access denied: allow s3:PutObject, s3:GetObject and s3:DeleteObject on the bucket's objects, and s3:ListBucket on the bucket" + c.rights()
+	case status == http.StatusNotImplemented:
+		return TypeConfig, "the store does not know something that the request asks for" + c.options("unset")
 	case status == http.StatusMovedPermanently:
 		return TypeConfig, wrongRegion(c)
 	case status == http.StatusNotFound && (code == "" || code == "NotFound"):
@@ -137,7 +142,29 @@ func answer(status int, code string, c *call) (typ, reason string) {
 	case code == "" || code == "BadRequest": // the SDK's name for 400 without an S3 error in it
 		return TypeConfig, "this is no answer of an S3 API: correct AWS_ENDPOINT_URL_S3"
 	}
-	return TypeConfig, "the store refuses the request"
+	return TypeConfig, "the store refuses the request" + c.options("correct")
+}
+
+// options says what to do about the settings that a refused request carried.
+func (c *call) options(do string) string {
+	if c == nil || len(c.settings) == 0 {
+		return ""
+	}
+	return ": " + do + " " + strings.Join(c.settings, " or ") + ", if that is what it means"
+}
+
+// rights names those that the settings need beside the ordinary ones.
+func (c *call) rights() string {
+	var more strings.Builder
+	for _, right := range []struct{ setting, name string }{
+		{settingTags, "s3:PutObjectTagging"},
+		{settingKMSKey, "kms:GenerateDataKey and kms:Decrypt on the key"},
+	} {
+		if c != nil && slices.Contains(c.settings, right.setting) {
+			more.WriteString("; for " + right.setting + " " + right.name)
+		}
+	}
+	return more.String()
 }
 
 // wrongRegion names the right region where the store did.

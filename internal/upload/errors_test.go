@@ -79,7 +79,11 @@ func TestWhatAUserIsToldOfAnswers(t *testing.T) {
 		{301, "PermanentRedirect", "eu-north-1", TypeConfig, "set AWS_REGION=eu-north-1"},
 		{400, "AuthorizationHeaderMalformed", "", TypeConfig, "set AWS_REGION to the bucket's"},
 		{400, "KMS.NotFoundException", "", TypeConfig, "S3_SSE_KMS_KEY_ID"},
-		{400, "InvalidTag", "", TypeConfig, "the store refuses the request (400 InvalidTag; the message; request 4442587FB7D0A2F9)"},
+		{400, "InvalidTag", "", TypeConfig, "correct S3_TAGS (400 InvalidTag; the message; request 4442587FB7D0A2F9)"},
+		{400, "InvalidArgument", "", TypeConfig, "the store refuses the request (400 InvalidArgument; the message; request 4442587FB7D0A2F9)"},
+		{400, "kms:KeyNotFound", "", TypeConfig, "S3_SSE_KMS_KEY_ID"},
+		{501, "NotImplemented", "", TypeConfig, "does not know something that the request asks for (501"},
+		{409, "ConditionalRequestConflict", "", TypeStorage, "failing or too busy (409"},
 		{503, "ServiceUnavailable", "", TypeStorage, "failing or too busy (503"},
 		{507, "XMinioStorageFull", "", TypeStorage, "failing or too busy (507"},
 		{400, "RequestTimeout", "", TypeStorage, "did not receive the request in time"},
@@ -134,6 +138,39 @@ func TestWhatAUserIsToldOfWrongEndpoints(t *testing.T) {
 				Bucket: "pictures", Endpoint: tt.endpoint, AccessKeyID: "a", SecretAccessKey: "s", MaxAttempts: 2, MaxBackoff: time.Millisecond,
 			}, nil)
 			checkMessage(t, s.Check(t.Context()), tt.typ, tt.want)
+		})
+	}
+}
+
+// What is told of a refusal names the settings that the refused request carried.
+func TestWhatAUserIsToldOfRefusedSettings(t *testing.T) {
+	for _, tt := range []struct {
+		status int
+		code   string
+		config Config
+		want   string
+	}{
+		{400, "InvalidArgument", Config{SSE: "AES256"}, "the store refuses the request: correct S3_SSE, if that is what it means (400"},
+		{400, "InvalidRequest", Config{Tags: map[string]string{"a": "b"}, SSE: "aws:kms", SSEKMSKeyID: "k"}, "correct S3_TAGS or S3_SSE or S3_SSE_KMS_KEY_ID, if"},
+		{501, "NotImplemented", Config{SSE: "aws:kms"}, "unset S3_SSE, if that is what it means (501"},
+		{403, "AccessDenied", Config{Tags: map[string]string{"a": "b"}}, "on the bucket; for S3_TAGS s3:PutObjectTagging (403"},
+		{403, "AccessDenied", Config{SSE: "aws:kms", SSEKMSKeyID: "k"}, "on the bucket; for S3_SSE_KMS_KEY_ID kms:GenerateDataKey and kms:Decrypt on the key (403"},
+		{403, "AccessDenied", Config{SSE: "AES256"}, "on the bucket (403"},
+	} {
+		t.Run(tt.code, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				fail(w, tt.status, tt.code, "the message")
+			}))
+			defer server.Close()
+			tt.config.Bucket, tt.config.Endpoint, tt.config.AccessKeyID, tt.config.SecretAccessKey = "pictures", server.URL, "a", "s"
+			s := open(t, tt.config, nil)
+			_, err := s.Put(t.Context(), testKey, cat())
+			checkMessage(t, err, TypeConfig, tt.want)
+			checkMessage(t, s.PutCheckpoint(t.Context(), "c", nil), TypeConfig, tt.want)
+			// A request without them says nothing of them.
+			if err := s.Delete(t.Context(), testKey); err == nil || strings.Contains(err.Error(), "S3_SSE") || strings.Contains(err.Error(), "S3_TAGS") {
+				t.Errorf("Delete: %v", err)
+			}
 		})
 	}
 }

@@ -108,113 +108,6 @@ func TestAStoreThatFailsForGoodIsGivenUp(t *testing.T) {
 	}
 }
 
-// memory is a store without conditions, as some are: it keeps what it was told last.
-type memory struct {
-	mu      sync.Mutex
-	objects map[string]http.Header
-	bodies  map[string][]byte
-	puts    int
-	refuse  bool // answers 501 to If-None-Match instead of ignoring it
-}
-
-func (m *memory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	key := r.URL.Path
-	switch {
-	case key == "/pictures/" || key == "/pictures":
-	case r.Method == http.MethodPut && m.refuse && r.Header.Get("If-None-Match") != "":
-		fail(w, http.StatusNotImplemented, "NotImplemented", "A header you provided implies functionality that is not implemented")
-	case r.Method == http.MethodPut:
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			fail(w, http.StatusBadRequest, "IncompleteBody", err.Error())
-			return
-		}
-		if !strings.Contains(key, ".probe/") {
-			m.puts++
-		}
-		m.objects[key], m.bodies[key] = r.Header.Clone(), body
-	case r.Method == http.MethodDelete:
-		delete(m.objects, key)
-		w.WriteHeader(http.StatusNoContent)
-	case m.objects[key] == nil:
-		fail(w, http.StatusNotFound, "NoSuchKey", "no such key")
-	default:
-		for name, values := range m.objects[key] {
-			if strings.HasPrefix(name, "X-Amz-Meta-") {
-				w.Header()[name] = values
-			}
-		}
-		if _, err := w.Write(m.bodies[key]); err != nil && r.Method == http.MethodGet {
-			panic(http.ErrAbortHandler)
-		}
-	}
-}
-
-func TestStoresWithoutConditions(t *testing.T) {
-	for _, refuse := range []bool{false, true} {
-		t.Run(fmt.Sprintf("refuse=%v", refuse), func(t *testing.T) {
-			m := &memory{objects: map[string]http.Header{}, bodies: map[string][]byte{}, refuse: refuse}
-			server := httptest.NewServer(m)
-			defer server.Close()
-			s := open(t, Config{Bucket: "pictures", Endpoint: server.URL, AccessKeyID: "a", SecretAccessKey: "s"}, nil)
-			mustPut(t, s, testKey, cat())
-			got, err := s.Put(t.Context(), testKey, Object{Body: []byte("another"), Metadata: Metadata{Spec16: "x"}})
-			if err != nil || got.Created || got.Existing == nil || got.Existing.Metadata != catMetadata() || m.puts != 1 {
-				t.Errorf("second Put: %+v, %v after %d puts, want the existing object and one put", got, err, m.puts)
-			}
-			if conditional, known := s.Conditional(); conditional || !known {
-				t.Errorf("conditional %v, known %v", conditional, known)
-			}
-			if len(m.objects) != 1 {
-				t.Errorf("%d objects, want 1: the probe is still there", len(m.objects))
-			}
-		})
-	}
-}
-
-func TestAStoreThatStopsKeepingConditions(t *testing.T) {
-	server, c := startS3(t)
-	var off atomic.Bool
-	c.Endpoint = proxy(t, server.Endpoint(), func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
-		if off.Load() && r.Header.Get("If-None-Match") != "" {
-			fail(w, http.StatusNotImplemented, "NotImplemented", "not implemented")
-			return
-		}
-		pass.ServeHTTP(w, r)
-	})
-	s := open(t, c, nil)
-	mustPut(t, s, "one", cat())
-	off.Store(true)
-	mustPut(t, s, "two", cat())
-	if got, err := s.Put(t.Context(), "two", cat()); err != nil || got.Existing == nil {
-		t.Errorf("Put: %+v, %v, want the existing object", got, err)
-	}
-}
-
-func TestWriteOnlyCredentials(t *testing.T) {
-	server, c := startS3(t)
-	c.Endpoint = proxy(t, server.Endpoint(), func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
-		if r.Method != http.MethodPut {
-			fail(w, http.StatusForbidden, "AccessDenied", "Access Denied")
-			return
-		}
-		pass.ServeHTTP(w, r)
-	})
-	s := open(t, c, nil)
-	if err := s.Check(t.Context()); err != nil {
-		t.Errorf("Check: %v", err)
-	}
-	if _, err := s.Head(t.Context(), testKey); !errors.Is(err, ErrUnknown) {
-		t.Errorf("Head: %v, want ErrUnknown", err)
-	}
-	mustPut(t, s, testKey, cat())
-	if got, err := s.Put(t.Context(), testKey, cat()); err != nil || got.Created || got.Existing != nil {
-		t.Errorf("second Put: %+v, %v, want an object that may not be looked at", got, err)
-	}
-}
-
 func TestAnObjectThatComesAndGoes(t *testing.T) {
 	server, c := startS3(t)
 	c.Endpoint = proxy(t, server.Endpoint(), func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
@@ -269,7 +162,7 @@ func TestBlackHoleIsLeftInTime(t *testing.T) {
 		AttemptTimeout: 50 * time.Millisecond, MaxAttempts: 3, MaxBackoff: time.Millisecond,
 	}
 	s := open(t, c, nil)
-	s.mode.Store(int32(modeConditional))
+	s.found.Store(&Capabilities{Conditional: true, Read: true, Delete: true, Encrypt: true})
 	for name, call := range map[string]func() error{
 		"Put":   func() error { _, err := s.Put(t.Context(), testKey, cat()); return err },
 		"Head":  func() error { _, err := s.Head(t.Context(), testKey); return err },

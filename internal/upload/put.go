@@ -34,12 +34,12 @@ func (s *Store) Put(ctx context.Context, key string, o Object) (PutResult, error
 	if err := checkSize(request.metadata); err != nil {
 		return PutResult{}, fmt.Errorf("putting %s: %w", s.target(key), err)
 	}
-	mode, err := s.putMode(ctx)
+	can, err := s.capabilities(ctx)
 	if err != nil {
 		return PutResult{}, err
 	}
 	for range maxPutRounds {
-		if mode == modeLookFirst {
+		if !can.Conditional { // two writers may pass each other here, with equal pixels
 			existing, err := s.Head(ctx, key)
 			if err == nil {
 				return PutResult{Existing: &existing}, nil
@@ -48,14 +48,14 @@ func (s *Store) Put(ctx context.Context, key string, o Object) (PutResult, error
 				return PutResult{}, err
 			}
 		}
-		request.conditional = mode == modeConditional
-		err := s.putOnce(ctx, request)
+		request.conditional = can.Conditional
+		_, err := s.putOnce(ctx, request)
 		switch status := statusOf(err); {
 		case err == nil:
 			return PutResult{Created: true}, nil
-		case status == http.StatusNotImplemented && mode == modeConditional: // the store changed its mind since the probe
-			mode = modeLookFirst
-			s.mode.Store(int32(mode))
+		case status == http.StatusNotImplemented && can.Conditional: // the store changed its mind since the probe
+			can.Conditional = false
+			s.found.Store(&can)
 			continue
 		case status != http.StatusPreconditionFailed:
 			return PutResult{}, err
@@ -83,18 +83,19 @@ type putRequest struct {
 	conditional bool              // only if nothing is there
 }
 
-// putOnce sends one PutObject, with the SDK's retries, in a span of its own. A refused condition is an *Error with status
-// 412, and not an error of the span.
-func (s *Store) putOnce(ctx context.Context, r putRequest) error {
+// putOnce sends one PutObject, with the SDK's retries, in a span of its own, and returns the encryption that the store says
+// it used. A refused condition is an *Error with status 412, and not an error of the span.
+func (s *Store) putOnce(ctx context.Context, r putRequest) (encryption string, err error) {
 	ctx, span := s.startSpan(ctx, "PutObject", r.key)
-	_, err := s.client.PutObject(ctx, s.putInput(r))
+	span.settings = s.config.options()
+	out, err := s.client.PutObject(ctx, s.putInput(r))
 	if err == nil {
 		span.End(nil)
-		return nil
+		return string(out.ServerSideEncryption), nil
 	}
 	failed := classify(ctx, "putting", s.target(r.key), err, span.call)
 	span.End(failed)
-	return failed
+	return "", failed
 }
 
 // putInput is the request in the SDK's terms.

@@ -64,7 +64,7 @@ func TestSpansOfPutObject(t *testing.T) {
 	host, port, _ := strings.Cut(strings.TrimPrefix(c.Endpoint, "http://"), ":")
 	r := &recorder{}
 	s := open(t, c, r)
-	s.mode.Store(int32(modeConditional))
+	s.found.Store(&Capabilities{Conditional: true, Read: true, Delete: true, Encrypt: true})
 
 	put := func(status int, wantErr bool) *recordedSpan {
 		t.Helper()

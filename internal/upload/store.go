@@ -23,8 +23,8 @@ type Store struct {
 	client  *s3.Client
 	http    *attemptClient
 	tracer  trace.Tracer
-	mode    atomic.Int32  // a putMode: whether the store keeps If-None-Match
-	probing chan struct{} // holds one token: the right to find that out
+	found   atomic.Pointer[Capabilities] // nil until they are known
+	probing chan struct{}                // holds one token: the right to find them out
 }
 
 // Open makes a Store. It reads the SDK's configuration but sends nothing: a store that is away is waited for with Check.

@@ -260,16 +260,16 @@ func TestCheckLeavesNothingBehind(t *testing.T) {
 	server, c := startS3(t)
 	c.Prefix = "acme/"
 	s := open(t, c, nil)
-	if conditional, known := s.Conditional(); conditional || known {
-		t.Errorf("before the first Check: conditional %v, known %v", conditional, known)
+	if can, known := s.Capabilities(); can != (Capabilities{}) || known {
+		t.Errorf("before the first Check: %+v, known %v", can, known)
 	}
 	for range 2 {
 		if err := s.Check(t.Context()); err != nil {
 			t.Fatalf("Check: %v", err)
 		}
 	}
-	if conditional, known := s.Conditional(); !conditional || !known {
-		t.Errorf("after Check: conditional %v, known %v", conditional, known)
+	if can, known := s.Capabilities(); can != (Capabilities{Conditional: true, Read: true, Delete: true, Encrypt: true}) || !known || can.Warnings() != nil {
+		t.Errorf("after Check: %+v, known %v, %q", can, known, can.Warnings())
 	}
 	for o := range s.List(t.Context(), "") {
 		t.Errorf("Check left %s", o.Key)

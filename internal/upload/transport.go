@@ -123,6 +123,8 @@ func (e *timeoutError) Temporary() bool { return true }
 
 // call collects what the attempts of one SDK call did. The zero value and nil are ready for use.
 type call struct {
+	settings []string // names of optional settings that the request carries; see Config.options
+
 	mu        sync.Mutex
 	attempts  int
 	host      string // of the last attempt, with its port if the URL has one

@@ -65,7 +65,7 @@ func TestThePutIsPlain(t *testing.T) {
 			t.Fatalf("Open: %v", err)
 		}
 		defer s.Close()
-		s.mode.Store(int32(modeConditional))
+		s.found.Store(&Capabilities{Conditional: true, Read: true, Delete: true, Encrypt: true})
 		mustPut(t, s, testKey, cat())
 		if len(seen) != 1 {
 			t.Fatalf("%d requests, want 1", len(seen))
@@ -77,7 +77,7 @@ func TestThePutIsPlain(t *testing.T) {
 		for name, want := range map[string]string{
 			"Content-Encoding": "", "X-Amz-Trailer": "", "Expect": "", "X-Amz-Checksum-Crc32": "", "X-Amz-Sdk-Checksum-Algorithm": "",
 			"If-None-Match": "*", "Content-Type": "image/png", "X-Amz-Content-Sha256": wantHash,
-			"X-Amz-Tagging": "project=cats&stage=a+b", "X-Amz-Server-Side-Encryption": "aws:kms",
+			"X-Amz-Tagging": "project=cats&stage=a%20b", "X-Amz-Server-Side-Encryption": "aws:kms",
 			"X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id": "alias/key", "X-Amz-Meta-Spec16": "0123456789abcdef",
 			"X-Amz-Meta-Pixels-Sha256": strings.Repeat("cd", 32),
 		} {
@@ -96,7 +96,7 @@ func TestALargePutDoesNotWaitForContinue(t *testing.T) {
 	server := httptest.NewServer(record(t, &seen))
 	defer server.Close()
 	s := open(t, Config{Bucket: "pictures", Endpoint: server.URL, AccessKeyID: "a", SecretAccessKey: "s"}, nil)
-	s.mode.Store(int32(modeConditional))
+	s.found.Store(&Capabilities{Conditional: true, Read: true, Delete: true, Encrypt: true})
 	o := cat()
 	o.Body = make([]byte, 3<<20)
 	mustPut(t, s, testKey, o)

@@ -73,7 +73,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{m(`"steps":null`), "steps", "not a field"},
 		{m(`"Prompt":"x"`), "Prompt", "not a field"},
 		{m(`"":1`), `""`, "not a field"},
-		{m(`"a b\u0007":1`), `"a b\a"`, "not a field"},
+		{m(`"a b\u0007":1`), `text of 4 bytes`, "not a field"},
 		{m(`"` + strings.Repeat("x", 1000) + `":1`), `"` + strings.Repeat("x", 80) + `"…`, "not a field"},
 		{m(`"prompt":"a","prompt":"a"`), "prompt", "more than once"},
 		{m(`"prompt":null,"pr\u006fmpt":"a"`), "prompt", "more than once"},

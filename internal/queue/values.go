@@ -165,20 +165,36 @@ func fieldName(name string) string {
 	return quote(name)
 }
 
-// shorten is a JSON value for a message: as it is written if that is short and plain, else quoted and cut.
+// shorten is a JSON value for a message: as it is written if that is short and plain, else as quote has it; of an object or a list only that it is one.
 func shorten(value []byte) string {
-	s := string(value)
-	if len(s) <= 80 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+	switch s := string(value); {
+	case s[0] == '{':
+		return "an object"
+	case s[0] == '[':
+		return "a list"
+	case len(s) <= maxShown && plain(s):
 		return s
+	default:
+		return quote(s)
 	}
-	return quote(s)
 }
 
-// quote quotes text that came from outside, at most 80 bytes of it, for a message.
+// maxShown is how much of a text that came from outside stands in a message, in bytes.
+const maxShown = 80
+
+// quote quotes text that came from outside, at most 80 bytes of it, for a message. Messages end up in logs, spans and headers, where no prompt may stand: what could be
+// one, put into the wrong field, is only told the length of.
 func quote(s string) string {
-	const most = 80
-	if len(s) > most {
-		return fmt.Sprintf("%+q…", s[:most])
+	switch {
+	case !plain(s):
+		return fmt.Sprintf("text of %d bytes", len(s))
+	case len(s) > maxShown:
+		return fmt.Sprintf("%+q…", s[:maxShown])
 	}
 	return fmt.Sprintf("%+q", s)
+}
+
+// plain reports whether s is one word of printable ASCII: a name, a number, a subject; and no sentence, in any script.
+func plain(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }

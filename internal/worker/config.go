@@ -47,6 +47,8 @@ type Config struct {
 	// autoRows: nobody said how many rows a CPU's calls have, so each model's default decides: the two rows of a guided picture, or one. Two in a call cost up to
 	// a fifth less than one after the other where the latents are small, and the same where they are large (docs/performance.md).
 	autoRows bool
+
+	askTime time.Duration // of one call to the broker; 0: askTime. Less in tests
 }
 
 // Normalize returns c with its defaults, or every problem it has, each naming the setting.
@@ -87,6 +89,9 @@ func (c Config) Normalize() (Config, error) {
 	}
 	if c.JobTimeout == 0 {
 		c.JobTimeout = time.Hour
+	}
+	if c.askTime == 0 {
+		c.askTime = askTime
 	}
 	if c.Getenv == nil {
 		c.Getenv = func(string) string { return "" }

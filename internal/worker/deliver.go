@@ -205,7 +205,11 @@ func (j *job) result(status string) queue.Result {
 
 // record writes the job's result. One that is there already, by another attempt, is as good.
 func (j *job) record(ctx context.Context, r queue.Result) error {
-	return j.hold(ctx, "recording the result", func(ctx context.Context) error {
+	ask := j.askHolding
+	if r.Status == queue.Succeeded { // true whoever holds the lease
+		ask = j.ask
+	}
+	return ask(ctx, "recording the result", func(ctx context.Context) error {
 		_, err := j.queue.Record(ctx, r)
 		return err
 	})

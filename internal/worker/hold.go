@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -14,6 +15,29 @@ const (
 	holdPause = 250 * time.Millisecond
 	holdMost  = 5 * time.Second
 )
+
+// askTime bounds one call to the broker: a client waits for an absent broker inside the call, and would do so for ever, with the gate open and JOB_TIMEOUT running.
+const askTime = 5 * time.Second
+
+// ask is hold for a call to the broker.
+func (j *job) ask(ctx context.Context, doing string, op func(context.Context) error) error {
+	return j.hold(ctx, doing, func(ctx context.Context) error {
+		once, cancel := context.WithTimeoutCause(ctx, j.cfg.askTime, fmt.Errorf("no answer within %v", j.cfg.askTime))
+		defer cancel()
+		return op(once)
+	})
+}
+
+// askHolding is ask for a word that only the holder of the lease may say: that the job failed, expired or was cancelled. Whether it still is, is looked at before each
+// try; queue.ErrLeaseLost if not.
+func (j *job) askHolding(ctx context.Context, doing string, op func(context.Context) error) error {
+	return j.ask(ctx, doing, func(ctx context.Context) error {
+		if j.d.LeaseLost() {
+			return fmt.Errorf("%s: %w", doing, queue.ErrLeaseLost)
+		}
+		return op(ctx)
+	})
+}
 
 // hold runs op until it is done or fails for a reason that is the job's own. While the store or the broker is away, the job keeps its picture and its
 // lease, its time does not count, and nothing more is fetched: the work is not thrown away, and no job fails. It ends with ctx.

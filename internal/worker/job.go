@@ -80,7 +80,7 @@ func (j *job) draw(ctx context.Context) error {
 
 // lookUp returns errDone if the job has its record.
 func (j *job) lookUp(ctx context.Context) error {
-	return j.hold(ctx, "looking up the job", func(ctx context.Context) error {
+	return j.ask(ctx, "looking up the job", func(ctx context.Context) error {
 		record, found, err := j.queue.Lookup(ctx, j.d.ID.Batch, j.d.ID.Index)
 		if err == nil && found && record.Retry >= j.d.ID.Retry {
 			return errDone
@@ -91,7 +91,7 @@ func (j *job) lookUp(ctx context.Context) error {
 
 // begin counts the start, before the engine sees the job: one that kills its worker each time is counted too.
 func (j *job) begin(ctx context.Context) error {
-	return j.hold(ctx, "counting the start", func(ctx context.Context) error {
+	return j.ask(ctx, "counting the start", func(ctx context.Context) error {
 		start, err := j.queue.Begin(ctx, j.d)
 		if err != nil {
 			return err

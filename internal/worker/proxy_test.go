@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -35,13 +34,18 @@ func proxy(t *testing.T, handle func(w http.ResponseWriter, r *http.Request, pas
 var serving = regexp.MustCompile(`serving /healthz.*addr=(\S+)`)
 
 // get reads what the worker serves, of one that was given an HTTPAddr.
-func (r *running) get(path string) (status int, body string) {
+func (r *running) get(path string) string {
 	r.t.Helper()
 	addr := serving.FindStringSubmatch(r.log.String())
 	if addr == nil {
 		r.t.Fatalf("the worker serves nothing:\n%s", r.log)
 	}
-	res, err := http.Get(fmt.Sprintf("http://%s%s", addr[1], path))
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, "http://"+addr[1]+path, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Accept", "application/openmetrics-text; version=1.0.0") // with exemplars
+	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -51,16 +55,21 @@ func (r *running) get(path string) (status int, body string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return res.StatusCode, string(text)
+	return string(text)
+}
+
+func (r *running) metricsPage() string {
+	r.t.Helper()
+	return r.get("/metrics")
 }
 
 // metric returns the value of the one series whose line begins with start; "" if there is none.
 func (r *running) metric(start string) string {
 	r.t.Helper()
-	_, text := r.get("/metrics")
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(r.metricsPage()) {
 		if strings.HasPrefix(line, start) {
-			return line[strings.LastIndex(line, " ")+1 : len(line)-1]
+			line, _, _ = strings.Cut(line, " # ")
+			return strings.TrimSpace(line[strings.LastIndex(strings.TrimSpace(line), " ")+1:])
 		}
 	}
 	return ""

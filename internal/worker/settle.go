@@ -45,9 +45,7 @@ func (j *job) settle(ctx context.Context, err error) (outcome string) {
 	case queue.DeadLetter:
 		return j.deadLetter(ctx, typ, err)
 	default: // Drop
-		j.log.WarnContext(ctx, "the lease may be lost: saying nothing, the job may be another worker's", slog.Any("error", err))
-		j.d.Release()
-		return otel.OutcomeRequeued
+		return j.drop(ctx, err)
 	}
 }
 
@@ -96,7 +94,7 @@ func (j *job) handBack(ctx context.Context, typ string, err error) string {
 func (j *job) deadLetter(ctx context.Context, typ string, err error) string {
 	j.log.ErrorContext(ctx, "the job failed for good: it is a dead letter now", slog.String("error.type", typ), slog.Any("error", err), slog.Int("attempt", j.attempt))
 	failure := queue.ResultError{Type: typ, Message: err.Error()}
-	err = j.hold(ctx, "publishing the dead letter", func(ctx context.Context) error {
+	err = j.askHolding(ctx, "publishing the dead letter", func(ctx context.Context) error {
 		return j.queue.DeadLetter(ctx, j.d, queue.Failure{Type: typ, Message: failure.Message, TraceID: j.span.SpanContext().TraceID().String(), Attempts: j.attempt})
 	})
 	if err == nil && j.d.HasID {
@@ -104,11 +102,10 @@ func (j *job) deadLetter(ctx context.Context, typ string, err error) string {
 		r.Error = &failure
 		err = j.record(ctx, r)
 	}
-	if err != nil { // only the end of ctx: the message stays, and the next attempt ends here too
-		j.log.WarnContext(ctx, "leaving before the dead letter was written: the job is delivered again", slog.Any("error", err))
-		return j.handBack(ctx, queue.TypeInterrupted, err)
+	if err != nil {
+		return j.unsaid(ctx, &failure, err)
 	}
-	j.telemetry.Metrics.DeadLetter(ctx, j.d.Job.Model, typ)
+	j.telemetry.Metrics.DeadLetter(ctx, j.d.Model, typ)
 	ctx, cancel := j.outlive(ctx)
 	defer cancel()
 	j.say(ctx, "terminating the message", j.d.Term(ctx, typ+": "+failure.Message))
@@ -121,15 +118,34 @@ func (j *job) deadLetter(ctx context.Context, typ string, err error) string {
 // expire records that the job's deadline had passed.
 func (j *job) expire(ctx context.Context) string {
 	j.log.InfoContext(ctx, "the job's deadline has passed: it is not drawn", slog.Time("deadline", *j.d.Job.Deadline))
-	if j.d.LeaseLost() {
-		j.d.Release()
-		return otel.OutcomeRequeued
-	}
-	r := j.result(queue.Expired)
-	if err := j.record(ctx, r); err != nil {
-		return j.handBack(ctx, queue.TypeInterrupted, err)
+	if err := j.record(ctx, j.result(queue.Expired)); err != nil {
+		return j.unsaid(ctx, nil, err)
 	}
 	return j.ack(ctx, otel.OutcomeExpired)
+}
+
+// unsaid ends a delivery whose last word did not get through: the message stays, and the next attempt ends in the same way. A start that failed stays counted.
+func (j *job) unsaid(ctx context.Context, failure *queue.ResultError, err error) string {
+	if errors.Is(err, queue.ErrLeaseLost) {
+		return j.drop(ctx, err)
+	}
+	j.log.WarnContext(ctx, "leaving before it was recorded what became of the job: it is delivered again", slog.Any("error", err))
+	ctx, cancel := j.outlive(ctx)
+	defer cancel()
+	if failure != nil && j.attempt > 0 {
+		j.say(ctx, "writing the attempt", j.queue.Failed(ctx, j.d, *failure))
+	} else {
+		j.say(ctx, "writing the hand-back", j.queue.HandedBack(ctx, j.d))
+	}
+	j.say(ctx, "handing the job back", j.d.Nak(ctx, 0))
+	return otel.OutcomeRequeued
+}
+
+// drop lets go of the job without a word, for any would be about a job that may be another worker's.
+func (j *job) drop(ctx context.Context, err error) string {
+	j.log.WarnContext(ctx, "the lease may be lost: saying nothing, the job may be another worker's", slog.Any("error", err))
+	j.d.Release()
+	return otel.OutcomeRequeued
 }
 
 // say logs a word that did not reach the broker: the lease then runs out and the job is delivered again, which every attempt allows for.

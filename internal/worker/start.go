@@ -52,7 +52,8 @@ func loadModel(ctx context.Context, c Config, rt *ort.Runtime, lanes *infer.Lane
 	if err != nil {
 		return nil, err
 	}
-	t.Metrics.ModelLoaded(ctx, path.Name, time.Since(begin))
+	measured := withoutSpan(ctx)
+	t.Metrics.ModelLoaded(measured, path.Name, time.Since(begin))
 	m := &model{name: path.Name, pipeline: p, digest: p.Digest(), defaults: p.Defaults()}
 	beside := 0 // text encoders and decoders take lanes on a CPU, where every core has one; on a GPU they run beside the one lane
 	if c.gpu() {
@@ -62,7 +63,7 @@ func loadModel(ctx context.Context, c Config, rt *ort.Runtime, lanes *infer.Lane
 	m.engine, err = infer.New(p, lanes, infer.Config{
 		Encoders: beside, Decoders: beside,
 		MaxRows: maxRows, RowShapes: shapes, Limits: infer.Limits{MaxPixels: c.MaxPixels}, Logger: c.Logger,
-		OnCall: func(rows, _ int, d time.Duration) { t.Metrics.Call(ctx, path.Name, rows, d) },
+		OnCall: func(rows, _ int, d time.Duration) { t.Metrics.Call(measured, path.Name, rows, d) },
 	})
 	if err == nil {
 		err = m.warm(ctx, t)
@@ -71,6 +72,11 @@ func loadModel(ctx context.Context, c Config, rt *ort.Runtime, lanes *infer.Lane
 		return nil, errors.Join(err, p.Close())
 	}
 	return m, nil
+}
+
+// withoutSpan is ctx for measurements that are no job's: their exemplars must not lead into the trace of the start.
+func withoutSpan(ctx context.Context) context.Context {
+	return trace.ContextWithSpanContext(ctx, trace.SpanContext{})
 }
 
 // warm draws nothing: it runs every part once, in a span of its own that is never part of a job's trace.
@@ -82,7 +88,7 @@ func (m *model) warm(ctx context.Context, t *otel.Telemetry) error {
 		otel.Fail(span, err, queue.TypeModelError)
 		return fmt.Errorf("warming up: %w", err)
 	}
-	t.Metrics.WarmedUp(ctx, m.name, time.Since(begin))
+	t.Metrics.WarmedUp(withoutSpan(ctx), m.name, time.Since(begin))
 	return nil
 }
 

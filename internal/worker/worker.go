@@ -69,6 +69,10 @@ func (w *Worker) fetch(intake, work context.Context, source *queue.Source) error
 		if err != nil {
 			return err
 		}
+		if w.gate.reason() != nil { // shut while all slots were taken
+			w.slots.give(n)
+			continue
+		}
 		deliveries, err := source.Fetch(intake, n)
 		w.slots.give(n - len(deliveries))
 		for _, d := range deliveries {

@@ -1,0 +1,46 @@
+package worker
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stipple-ai/stipple/internal/queue"
+)
+
+var exemplar = regexp.MustCompile(`trace_id="([0-9a-f]{32})"`)
+
+// TestMeasurementsLeadToJobs: every exemplar is of a job's trace, and none of the start's.
+func TestMeasurementsLeadToJobs(t *testing.T) {
+	w := startWorker(t, func(c *Config) { c.HTTPAddr = "127.0.0.1:0" })
+	w.publish(quick("b", 0))
+	trace := w.result("b", 0).TraceID
+	page := w.metricsPage()
+	found := exemplar.FindAllStringSubmatch(page, -1)
+	if len(found) == 0 {
+		t.Errorf("no exemplars in\n%s", page)
+	}
+	for _, f := range found {
+		if f[1] != trace {
+			t.Errorf("an exemplar leads to trace %s, and the only job has %s:\n%s", f[1], trace, page)
+		}
+	}
+}
+
+// TestLabelsAreTheWorkersOwn: what a job says its model is does not become a series.
+func TestLabelsAreTheWorkersOwn(t *testing.T) {
+	w := startWorker(t, func(c *Config) { c.HTTPAddr = "127.0.0.1:0" })
+	for i, body := range []string{`{"model": "model-of-a-job"}`, `{"model": "sd15", "width": 60}`} {
+		w.publishRaw(w.client.Names().JobSubject(queue.Normal, "sd15", "b"), queue.Identity{Batch: "b", Index: int64(i)}.MsgID(), []byte(body))
+		w.result("b", int64(i))
+	}
+	w.publish(quick("b", 2))
+	w.result("b", 2) // behind the dead letters, which are counted after their results
+	page := w.metricsPage()
+	if strings.Contains(page, "model-of-a-job") {
+		t.Errorf("a job's word is a label:\n%s", page)
+	}
+	if !regexp.MustCompile(`(?m)^worker_dead_letters_total\{.*model_name="sd15".*\} [12]`).MatchString(page) {
+		t.Errorf("no dead letter of the model is counted:\n%s", page)
+	}
+}

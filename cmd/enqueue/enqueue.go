@@ -28,8 +28,22 @@ and puts them into the queue. It prints the batch's id, how to resume it, and ea
   generate | enqueue --file - --input-format jsonl     # fields of a job, a JSON object a line
   enqueue --file prompts.txt --seeds 1..1000 --dry-run # counts, and sends nothing
 
-Fields of a job, for CSV and JSON lines: prompt, negative_prompt, model, num_inference_steps, guidance_scale, seed,
-width, height, scheduler, format, quality, deadline, id. A row's own value wins over a flag's.
+Fields of a job, for CSV, JSON lines and YAML: prompt, negative_prompt, model, num_inference_steps, guidance_scale,
+seed, width, height, scheduler, format, quality, deadline, id. A row's own value wins over a flag's.
+
+Several values multiply: each row with each value of each flag. Values that go together, the first with the first
+and so on, are named by --zip, as in --seeds 1..3 --steps 10,20,30 --zip seeds,steps. YAML has groups for both: what
+stands in one group goes together, and the groups multiply. This makes 16 jobs of sd15 with 30 steps:
+
+  model: sd15
+  num_inference_steps: 30
+  groups:
+  - prompt: [a red fox, a brown hen]
+    negative_prompt: [snow, rain]
+  - seed: 1..8
+
+A YAML file may also be a list of rows, and hold several documents with --- between them. Text, CSV and JSON lines
+are streamed, however long they are; a YAML document is read as a whole, up to 16 MiB.
 
 A batch is sent in chunks of 1000 jobs, each as a whole or not at all. After a crash or Ctrl-C the same command with
 --batch goes on where it stopped; one with other rows is refused, and one for a batch that is complete does nothing.
@@ -66,8 +80,8 @@ func (a *app) enqueueCommand() *cobra.Command {
 		Args:  cobra.ArbitraryArgs,
 	}
 	fs := cmd.Flags()
-	fs.StringVarP(&f.file, "file", "f", "", "rows to enqueue: a prompt a line, .csv or .jsonl; - is standard input")
-	fs.StringVar(&f.inputFormat, "input-format", "", "text, csv or jsonl; default by the file's extension")
+	fs.StringVarP(&f.file, "file", "f", "", "rows to enqueue: a prompt a line, .csv, .jsonl or .yaml; - is standard input")
+	fs.StringVar(&f.inputFormat, "input-format", "", "text, csv, jsonl or yaml; default by the file's extension")
 	f.jobs.define(fs)
 	fs.StringVar(&f.priority, "priority", queue.Normal, "high, normal or low")
 	fs.StringVar(&f.batch, "batch", "", "id of the batch, [A-Za-z0-9_-]{1,64}, to resume one or to name a new one; default drawn")

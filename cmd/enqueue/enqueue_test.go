@@ -50,6 +50,9 @@ func TestEnqueueFiles(t *testing.T) {
 		{"p.csv", "prompt,seed\na cat,\na dog,\n", nil, false},
 		{"p.JSONL", `{"prompt":"a cat"}` + "\n" + `{"prompt":"a dog"}`, nil, false},
 		{"p.json", "a cat\na dog\n", []string{"--input-format", "text"}, false},
+		{"p.yaml", "- prompt: a cat\n- prompt: a dog\n", nil, false},
+		{"p.yml", "groups:\n- prompt: [a cat, a dog]\n", nil, false},
+		{"stdin", "prompt: a cat\n---\nprompt: a dog\n", []string{"--input-format", "yaml"}, true},
 		{"stdin", "a cat\na dog\n", nil, true},
 		{"stdin", "prompt\na cat\na dog\n", []string{"--input-format", "csv"}, true},
 	} {
@@ -69,6 +72,51 @@ func TestEnqueueFiles(t *testing.T) {
 					t.Errorf("job %d draws %q, want %q", i, *j.Prompt, want)
 				}
 			}
+		})
+	}
+}
+
+// TestEnqueueMultipliesAndZips gives the same eight jobs by flags, by a file and flags, and by groups alone.
+func TestEnqueueMultipliesAndZips(t *testing.T) {
+	type drawn struct {
+		Prompt      string
+		Seed        uint64
+		Steps, Size int
+	}
+	var want []drawn
+	for _, p := range []string{"a cat", "a dog"} {
+		for _, zipped := range []drawn{{Seed: 1, Steps: 10}, {Seed: 2, Steps: 20}} {
+			for _, size := range []int{64, 128} {
+				want = append(want, drawn{p, zipped.Seed, zipped.Steps, size})
+			}
+		}
+	}
+	flags := []string{"--seeds", "1,2", "--steps=10,20", "--zip", "seeds,steps", "--size", "64x64,128x128"}
+	groups := "groups:\n- prompt: [a cat, a dog]\n- {seed: 1..2, num_inference_steps: [10, 20]}\n"
+	w := newWorld(t, "m")
+	for name, args := range map[string][]string{
+		"prompts": append([]string{"a cat", "a dog"}, flags...),
+		"text":    append([]string{"--file", file(t, "p.txt", "a cat\na dog\n")}, flags...),
+		"csv":     append([]string{"--file", file(t, "p.csv", "prompt\na cat\na dog\n")}, flags...),
+		"jsonl":   append([]string{"--file", file(t, "p.jsonl", `{"prompt":"a cat"}`+"\n"+`{"prompt":"a dog"}`+"\n")}, flags...),
+		"rows":    {"--file", file(t, "p.csv", "prompt,seed,num_inference_steps\na cat,1,10\na cat,2,20\na dog,1,10\na dog,2,20\n"), "--size", "64x64,128x128"},
+		"yaml":    {"--file", file(t, "p.yaml", groups+"- {width: [64, 128], height: [64, 128]}\n")},
+		"mixed":   {"--file", file(t, "p.yaml", groups), "--size", "64x64,128x128"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.t = t
+			w.run(append(args, "--batch", name)...).want(t, exitOK, "enqueued 8 jobs")
+			var got []drawn
+			for _, j := range w.jobs(name, 8) {
+				if *j.Width != *j.Height {
+					t.Errorf("job %d is %d by %d", j.Index, *j.Width, *j.Height)
+				}
+				got = append(got, drawn{*j.Prompt, uint64(*j.Seed), *j.NumInferenceSteps, *j.Width})
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("jobs (-want +got):\n%s", diff)
+			}
+			w.purge()
 		})
 	}
 }

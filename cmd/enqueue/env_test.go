@@ -209,6 +209,27 @@ func (w *world) jobs(batch string, n int) []queue.Job {
 	return all
 }
 
+// purge takes every job out of the queue.
+func (w *world) purge() {
+	w.t.Helper()
+	nc, err := nats.Connect(w.broker.URL())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s, err := js.Stream(w.t.Context(), "JOBS")
+	if err == nil {
+		err = s.Purge(w.t.Context())
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // picture is what the workers of these tests draw for a job: bytes that depend on it alone.
 func picture(j queue.Job) []byte {
 	return fmt.Appendf(nil, "picture of %q with seed %d", queue.Or(j.Prompt, ""), j.SeedOrDefault())

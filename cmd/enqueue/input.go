@@ -74,8 +74,10 @@ func inputFormat(file, named string) (batch.Format, error) {
 		return batch.CSVFormat, nil
 	case ".jsonl", ".ndjson":
 		return batch.JSONLFormat, nil
-	case ".json", ".yaml", ".yml", ".tsv", ".xlsx", ".parquet":
-		return "", fmt.Errorf("--file %s: %s files are not read; write text, CSV or JSON lines, or say --input-format text if it is text", file, ext)
+	case ".yaml", ".yml":
+		return batch.YAMLFormat, nil
+	case ".json", ".tsv", ".xlsx", ".parquet":
+		return "", fmt.Errorf("--file %s: %s files are not read; write text, CSV, JSON lines or YAML, or say --input-format text if it is text", file, ext)
 	}
 	return batch.TextFormat, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -17,6 +18,7 @@ type jobFlags struct {
 	fs   *pflag.FlagSet
 	text map[string]*string // by flag
 	size string
+	zips []string
 }
 
 // jobFlag is a flag and the field of a job that it gives.
@@ -48,6 +50,8 @@ func (f *jobFlags) define(fs *pflag.FlagSet) {
 			own(fs, "size")
 		}
 	}
+	fs.StringArrayVar(&f.zips, "zip", nil, "flags of this list whose values go together instead of multiplying, such as seeds,steps; may be given again for others")
+	own(fs, "zip")
 }
 
 // own gives a flag a variable with the command's name before it: MODEL or FORMAT alone may mean something to
@@ -58,40 +62,68 @@ func own(fs *pflag.FlagSet, flag string) {
 
 // plan returns the plan of what the flags say. It joins every problem, each naming its flag.
 func (f *jobFlags) plan(rows batch.Rows) (batch.Plan, error) {
-	p := batch.Plan{Rows: rows}
 	var errs []error
-	for _, flag := range jobFlagTable() {
-		if !f.fs.Changed(flag.name) {
-			continue
-		}
-		axis, err := batch.ParseAxis(flag.field, *f.text[flag.name])
-		if err == nil {
-			err = p.Add(axis)
-		}
+	groups := map[string]batch.Group{} // by flag; those that were zipped are with the first of them
+	var order []string
+	add := func(flag string, g batch.Group, err error) {
 		if err != nil {
-			errs = append(errs, flagError(flag.name, err))
+			errs = append(errs, flagError(flag, err))
+			return
+		}
+		groups[flag], order = g, append(order, flag)
+	}
+	for _, flag := range jobFlagTable() {
+		if f.fs.Changed(flag.name) {
+			axis, err := batch.ParseAxis(flag.field, *f.text[flag.name])
+			add(flag.name, batch.Group{axis}, err)
 		}
 	}
 	if f.fs.Changed("size") {
-		if err := f.addSizes(&p); err != nil {
-			errs = append(errs, flagError("size", err))
+		sizes, err := f.sizes()
+		add("size", sizes, err)
+	}
+	if len(errs) == 0 {
+		errs = append(errs, f.zip(groups))
+	}
+	p := batch.Plan{Rows: rows}
+	for _, flag := range order {
+		if g, ok := groups[flag]; ok {
+			if err := p.AddGroup(g); err != nil {
+				errs = append(errs, flagError(flag, err))
+			}
 		}
 	}
 	return p, input(errors.Join(errs...))
 }
 
-func (f *jobFlags) addSizes(p *batch.Plan) error {
+func (f *jobFlags) sizes() (batch.Group, error) {
 	if f.fs.Changed("width") || f.fs.Changed("height") {
-		return errors.New("--width and --height say the same; give one of the two")
+		return nil, errors.New("--width and --height say the same; give one of the two")
 	}
-	sizes, err := batch.ParseSizes(f.size)
-	if err != nil {
-		return err
+	return batch.ParseSizes(f.size)
+}
+
+// zip makes one group of those of the flags that --zip names, in the place of the first.
+func (f *jobFlags) zip(groups map[string]batch.Group) error {
+	for _, list := range f.zips {
+		first, all := "", batch.Group{}
+		for name := range strings.SplitSeq(list, ",") {
+			name = strings.TrimPrefix(strings.TrimSpace(name), "--")
+			g, ok := groups[name]
+			if !ok {
+				return fmt.Errorf("--zip %s: --%s has no values to put together, or stands in --zip twice", list, name)
+			}
+			delete(groups, name)
+			if all = append(all, g...); first == "" {
+				first = name
+			}
+		}
+		together, err := batch.Zip(all...)
+		if err != nil {
+			return fmt.Errorf("--zip %s: %w", list, err)
+		}
+		groups[first] = together
 	}
-	if sizes[0].Len() == 1 {
-		return p.Add(sizes...)
-	}
-	p.Groups = append(p.Groups, sizes)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -24,6 +25,7 @@ type Axis struct {
 // span is a run of values: one text, or integers that begin at first and grow by step.
 type span struct {
 	n           int64
+	end         int64  // values of the axis up to and with this span
 	text        string // of the single value where step is 0
 	first, step uint64
 }
@@ -84,11 +86,14 @@ func NewAxis(fieldName string, values ...string) (Axis, error) {
 // add appends a span after trying its ends: what a job may hold between two values it may hold are all values
 // in between.
 func (a *Axis) add(s span) error {
-	a.spans, a.n = append(a.spans, s), a.n+s.n
+	a.n += s.n
+	s.end = a.n
+	a.spans = append(a.spans, s)
 	if a.n > MaxJobs {
 		return fmt.Errorf("%s: more than %d values", a.field.name, MaxJobs)
 	}
-	for _, i := range []int64{a.n - s.n, a.n - 1} {
+	ends := []int64{a.n - s.n, a.n - 1}
+	for _, i := range slices.Compact(ends) {
 		var j queue.Job
 		if err := a.set(&j, i); err != nil {
 			return err
@@ -102,13 +107,12 @@ func (a *Axis) add(s span) error {
 
 // set gives j the i-th value.
 func (a Axis) set(j *queue.Job, i int64) error {
-	for _, s := range a.spans {
-		if i < s.n {
-			return a.field.set(j, s.at(i))
-		}
-		i -= s.n
+	at, _ := slices.BinarySearchFunc(a.spans, i+1, func(s span, n int64) int { return cmp.Compare(s.end, n) })
+	if i < 0 || at == len(a.spans) {
+		return fmt.Errorf("%s has %d values", a.field.name, a.n) // not reached: callers count to Len
 	}
-	return fmt.Errorf("%s has %d values", a.field.name, a.n) // not reached: callers count to Len
+	s := a.spans[at]
+	return a.field.set(j, s.at(i-(s.end-s.n)))
 }
 
 func (s span) at(i int64) string {

@@ -18,14 +18,24 @@ type Plan struct {
 	Defaults queue.Job // the fields that a row leaves out and no group sets
 }
 
-// Add gives the jobs the values of axes, each on its own: a single value is the default of what rows leave out,
-// several multiply the rows.
+// Add gives the jobs the values of axes, each on its own (see AddGroup).
 func (p *Plan) Add(axes ...Axis) error {
 	for _, a := range axes {
-		if a.n > 1 {
-			p.Groups = append(p.Groups, Group{a})
-			continue
+		if err := p.AddGroup(Group{a}); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// AddGroup gives the jobs the values of a group from Zip: a single one of each axis is the default of what rows
+// leave out, several multiply the rows.
+func (p *Plan) AddGroup(g Group) error {
+	if g[0].n > 1 {
+		p.Groups = append(p.Groups, g)
+		return p.validate()
+	}
+	for _, a := range g {
 		if a.field.has(&p.Defaults) {
 			return fmt.Errorf("%s is given values twice", a.field.name)
 		}

@@ -13,7 +13,7 @@ import (
 type Row struct {
 	Job    queue.Job // fields that the row leaves out are nil or ""
 	Source string    // the file's name
-	Line   int64     // where it begins in its source, from 1
+	Line   int64     // where it begins in its source, from 1; of combinations of values, their document
 }
 
 // Rows are the entries of an input, in order. Ranging over it a second time reads the input again.
@@ -48,12 +48,13 @@ const (
 	TextFormat  Format = "text"  // a prompt a line; blank lines are skipped
 	CSVFormat   Format = "csv"   // a header that names fields of a job, then a row a record
 	JSONLFormat Format = "jsonl" // a JSON object with fields of a job a line
+	YAMLFormat  Format = "yaml"  // documents: a list of rows, or fields of a job and groups of axes
 )
 
 // Formats returns the formats, in the order in which a message names them.
-func Formats() []Format { return []Format{TextFormat, CSVFormat, JSONLFormat} }
+func Formats() []Format { return []Format{TextFormat, CSVFormat, JSONLFormat, YAMLFormat} }
 
-// maxRow bounds a row in any format, in bytes: two prompts of the longest kind with every character escaped,
+// maxRow bounds a row of the formats that are read row by row, in bytes: two prompts of the longest kind with every character escaped,
 // and the other fields. Without a bound, one missing quote would read a whole file into memory.
 const maxRow = 256 << 10
 
@@ -64,6 +65,8 @@ func Read(format Format, name string, r io.Reader) Rows {
 		return readCSV(name, r)
 	case JSONLFormat:
 		return readJSONL(name, r)
+	case YAMLFormat:
+		return readYAML(name, r)
 	case TextFormat:
 	}
 	return readText(name, r)

@@ -148,7 +148,7 @@ func agree[T comparable](field string, body *T, message T, where string) error {
 		return nil
 	}
 	return &InvalidError{field, fmt.Sprintf("must agree with the message's %s, which says %s, is %s",
-		where, quote(fmt.Sprint(message)), quote(fmt.Sprint(*body)))}
+		where, show(fmt.Sprint(message)), show(fmt.Sprint(*body)))}
 }
 
 func unknownField(name string) error {

@@ -124,7 +124,7 @@ func (s *Seed) UnmarshalJSON(data []byte) error {
 	}
 	n, err := strconv.ParseUint(string(digits), 10, 64)
 	if err != nil || strconv.FormatUint(n, 10) != string(digits) {
-		return fmt.Errorf("must be an integer from 0 to 2^64-1, as a number or a decimal string, is %s", quote(string(data)))
+		return fmt.Errorf("must be an integer from 0 to 2^64-1, as a number or a decimal string, is %s", show(string(data)))
 	}
 	*s = Seed(n)
 	return nil

@@ -53,7 +53,7 @@ func (l Layout) withDefaults() (Layout, error) {
 	}
 	tokens := map[string]string{}
 	for _, m := range l.Models {
-		if why := modelProblem(m); why != "" {
+		if why := modelProblem(m, quote); why != "" {
 			return l, &ConfigError{"MODELS", errors.New("a name " + why)}
 		}
 		if other, taken := tokens[ModelToken(m)]; taken && other != m {

@@ -44,7 +44,7 @@ var ErrModelConflict = errors.New("another model is registered")
 // digests, because two workers would draw different pictures for the same job. A name whose subject token
 // another name has taken is ErrModelConflict either way: their jobs would reach each other's workers.
 func (c *Client) RegisterModel(ctx context.Context, m Model, replace bool) error {
-	if why := modelProblem(m.Name); why != "" {
+	if why := modelProblem(m.Name, quote); why != "" {
 		return fmt.Errorf("registering a model: its name %s", why)
 	}
 	if m.Digest == "" {

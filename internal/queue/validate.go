@@ -45,14 +45,14 @@ func within[T int | float64](field string, v *T, lo, hi T) error {
 }
 
 func model(name string) error {
-	if why := modelProblem(name); why != "" {
+	if why := modelProblem(name, show); why != "" {
 		return &InvalidError{"model", why}
 	}
 	return nil
 }
 
 // modelProblem says what is wrong with a model's name, "" if nothing is.
-func modelProblem(name string) string {
+func modelProblem(name string, quote func(string) string) string {
 	switch {
 	case name == "":
 		return "is missing"
@@ -91,7 +91,7 @@ func scheduler(name *string) error {
 	if name == nil || len(*name) >= 1 && len(*name) <= 64 && strings.Trim(*name, wordChars) == "" {
 		return nil
 	}
-	return &InvalidError{"scheduler", fmt.Sprintf("must be 1 to 64 of A-Z a-z 0-9 _, is %s", quote(*name))}
+	return &InvalidError{"scheduler", fmt.Sprintf("must be 1 to 64 of A-Z a-z 0-9 _, is %s", show(*name))}
 }
 
 // Formats returns the image formats that this version writes.
@@ -104,7 +104,7 @@ func format(name *string) error {
 	case *name == "webp":
 		return &InvalidError{"format", "webp is not supported by this version; use " + strings.Join(Formats(), " or ")}
 	}
-	return &InvalidError{"format", fmt.Sprintf("must be %s, is %s", strings.Join(Formats(), " or "), quote(*name))}
+	return &InvalidError{"format", fmt.Sprintf("must be %s, is %s", strings.Join(Formats(), " or "), show(*name))}
 }
 
 // deadline checks that the time can be written as RFC 3339 in UTC.

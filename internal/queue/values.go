@@ -92,7 +92,7 @@ func readTime(f member, dst *time.Time) error {
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil || !rfc3339.MatchString(s) {
-		return &InvalidError{f.name, "must be a time as in RFC 3339, such as 2026-01-02T15:04:05Z, is " + quote(s)}
+		return &InvalidError{f.name, "must be a time as in RFC 3339, such as 2026-01-02T15:04:05Z, is " + show(s)}
 	}
 	*dst = t.UTC()
 	return nil
@@ -157,44 +157,49 @@ func loneSurrogate(literal []byte) bool {
 	return high
 }
 
-// fieldName is a field's name for a message: as it is if it is plain, else quoted and cut.
+// fieldName is a field's name for a message: as it is if it is a short word, else as show has it.
 func fieldName(name string) string {
 	if name != "" && len(name) <= 64 && strings.Trim(name, wordChars+".-") == "" {
 		return name
 	}
-	return quote(name)
+	return show(name)
 }
 
-// shorten is a JSON value for a message: as it is written if that is short and plain, else as quote has it; of an object or a list only that it is one.
+// shorten is a JSON value for a message: as it is written if that is short and plain, else as show has it; of an object or a list only that it is one.
 func shorten(value []byte) string {
 	switch s := string(value); {
 	case s[0] == '{':
 		return "an object"
 	case s[0] == '[':
 		return "a list"
-	case len(s) <= maxShown && plain(s):
+	case len(s) <= maxQuoted && plain(s):
 		return s
 	default:
-		return quote(s)
+		return show(s)
 	}
 }
 
-// maxShown is how much of a text that came from outside stands in a message, in bytes.
-const maxShown = 80
-
-// quote quotes text that came from outside, at most 80 bytes of it, for a message. Messages end up in logs, spans and headers, where no prompt may stand: what could be
-// one, put into the wrong field, is only told the length of.
-func quote(s string) string {
-	switch {
-	case !plain(s):
+// show is quote for what stands in a job. Such messages end up in logs, spans and headers, where no prompt may stand: of text that could be one, put into the wrong
+// field, only the length is told.
+func show(s string) string {
+	if !plain(s) {
 		return fmt.Sprintf("text of %d bytes", len(s))
-	case len(s) > maxShown:
-		return fmt.Sprintf("%+q…", s[:maxShown])
 	}
-	return fmt.Sprintf("%+q", s)
+	return quote(s)
 }
 
 // plain reports whether s is one word of printable ASCII: a name, a number, a subject; and no sentence, in any script.
 func plain(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// maxQuoted is how much of a text that came from outside stands in a message, in bytes.
+const maxQuoted = 80
+
+// quote quotes text that came from outside, at most 80 bytes of it, for a message.
+func quote(s string) string {
+	if len(s) > maxQuoted {
+		return fmt.Sprintf("%+q…", s[:maxQuoted])
+	}
+	return fmt.Sprintf("%+q", s)
 }

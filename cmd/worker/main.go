@@ -156,8 +156,9 @@ S3-compatible storage, and acknowledges last: nothing is lost and nothing is dra
 
   MODELS=models/tiny-emoji S3_BUCKET=images AWS_ENDPOINT_URL=http://127.0.0.1:9000 worker
 
-Every flag has an environment variable, named in brackets; the flag wins. Traces and metrics follow the standard
-OTEL_* variables: with no endpoint set nothing is exported. TRACE_PROPAGATION is parent (default), link or ignore.
+Every flag has an environment variable, named in brackets; the flag wins. Traces, metrics and logs follow the standard
+OTEL_* variables: with no endpoint set nothing is exported. TRACE_PROPAGATION is parent (default), link or ignore;
+TRACE_KEEP_ERRORS=true exports the spans of failed jobs whatever the sampler says.
 
 On SIGTERM it stops fetching, finishes or hands back what it holds, flushes its spans and is gone within
 --drain-timeout plus --flush-timeout plus half a second. A second signal ends it at once.

@@ -136,6 +136,6 @@ const (
 // Keys of metrics that spans do not have.
 const (
 	stageKey  = attribute.Key("stage")  // a stage's span name
-	signalKey = attribute.Key("signal") // traces, metrics
+	signalKey = attribute.Key("signal") // traces, metrics, logs
 	reasonKey = attribute.Key("reason") // why telemetry was lost
 )

@@ -26,7 +26,7 @@ func TestNothingSet(t *testing.T) {
 	if len(problems) != 0 {
 		t.Errorf("problems: %v", problems)
 	}
-	if c.Traces.Exported() || c.Metrics.Exported() || c.Disabled || c.NoTracing {
+	if c.Traces.Exported() || c.Metrics.Exported() || c.Logs.Exported() || c.Disabled || c.NoTracing {
 		t.Errorf("an empty environment exports or disables something: %+v", c)
 	}
 	want := Batch{Delay: 2 * time.Second, Timeout: 30 * time.Second, Queue: 4096, Size: 512}
@@ -41,15 +41,23 @@ func TestNothingSet(t *testing.T) {
 	}
 }
 
-// The BSP rows of the notes' section 4: what makes the SDK panic, spin or drop.
+// The BSP rows of the notes' section 4: what makes the SDK panic, spin or drop. Log records wait by the same rules.
 func TestBatch(t *testing.T) {
-	def := Batch{Delay: 2 * time.Second, Timeout: 30 * time.Second, Queue: 4096, Size: 512}
+	t.Run("spans", func(t *testing.T) { testBatch(t, "OTEL_BSP_", 2*time.Second, func(c Config) Batch { return c.Batch }) })
+	t.Run("log records", func(t *testing.T) {
+		testBatch(t, "OTEL_BLRP_", time.Second, func(c Config) Batch { return c.LogBatch })
+	})
+}
+
+func testBatch(t *testing.T, prefix string, defaultDelay time.Duration, of func(Config) Batch) {
+	t.Helper()
+	def := Batch{Delay: defaultDelay, Timeout: 30 * time.Second, Queue: 4096, Size: 512}
 	with := func(change func(*Batch)) Batch {
 		b := def
 		change(&b)
 		return b
 	}
-	const delay, timeout, queue, size = "OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
+	delay, timeout, queue, size := prefix+"SCHEDULE_DELAY", prefix+"EXPORT_TIMEOUT", prefix+"MAX_QUEUE_SIZE", prefix+"MAX_EXPORT_BATCH_SIZE"
 	tests := []struct {
 		name, variable, value string
 		want                  Batch
@@ -77,7 +85,7 @@ func TestBatch(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c, problems := ParseConfig(getenv(map[string]string{tt.variable: tt.value}))
-			if diff := cmp.Diff(tt.want, c.Batch); diff != "" {
+			if diff := cmp.Diff(tt.want, of(c)); diff != "" {
 				t.Errorf("batch (-want +got):\n%s", diff)
 			}
 			checkProblem(t, problems, tt.variable, tt.problem)
@@ -143,6 +151,7 @@ func TestSwitches(t *testing.T) {
 		{"unknown", map[string]string{endpoint: "http://h", "OTEL_TRACES_EXPORTER": "zipkin,otlp"}, false, false, true, false, false, "OTEL_TRACES_EXPORTER"},
 		{"unknown alone", map[string]string{endpoint: "http://h", "OTEL_TRACES_EXPORTER": "oltp"}, false, false, true, false, false, "OTEL_TRACES_EXPORTER"},
 		{"metrics console", map[string]string{"OTEL_METRICS_EXPORTER": "console"}, false, false, false, false, true, ""},
+		{"logs have no prometheus", map[string]string{"OTEL_LOGS_EXPORTER": "prometheus"}, false, false, false, false, false, "OTEL_LOGS_EXPORTER"},
 		{"prometheus is always there", map[string]string{"OTEL_METRICS_EXPORTER": "prometheus"}, false, false, false, false, false, ""},
 	}
 	for _, tt := range tests {
@@ -205,6 +214,16 @@ func TestOtherValues(t *testing.T) {
 		{"length", "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "100", func(c Config) bool { return c.Limits.AttributeValueLengthLimit == 100 }, false},
 		{"general length", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "100", func(c Config) bool { return c.Limits.AttributeValueLengthLimit == 100 }, false},
 		{"bad count", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-3", func(c Config) bool { return c.Limits.AttributeCountLimit == 128 }, true},
+		{"length of logs", "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "100", func(c Config) bool {
+			return c.LogLimits == LogLimits{AttributeCount: 128, AttributeValueLength: 100} && c.Limits.AttributeValueLengthLimit == 4095
+		}, false},
+		{"bad count of logs", "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "many", func(c Config) bool { return c.LogLimits.AttributeCount == 128 }, true},
+		{"timeout of logs", "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "7", func(c Config) bool {
+			return c.Logs.Timeout == 7*time.Millisecond && c.Traces.Timeout == 10*time.Second
+		}, false},
+		{"exemplars", "OTEL_METRICS_EXEMPLAR_FILTER", "always_off", func(c Config) bool { return c.Exemplars == exemplarsAlwaysOff }, false},
+		{"bad exemplars", "OTEL_METRICS_EXEMPLAR_FILTER", "some", func(c Config) bool { return c.Exemplars == exemplarsTraceBased }, true},
+		{"configuration file", "OTEL_CONFIG_FILE", "otel.yaml", func(c Config) bool { return c.Traces.URL != nil }, true},
 		{"no such CA", "OTEL_EXPORTER_OTLP_CERTIFICATE", "/does/not/exist.pem", func(c Config) bool { return c.Traces.URL != nil }, true},
 		{"key without certificate", "OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k.pem", func(c Config) bool { return len(c.Traces.TLS.Certificates) == 0 }, true},
 	}
@@ -228,12 +247,15 @@ func FuzzParseConfig(f *testing.F) {
 		c, problems := ParseConfig(getenv(map[string]string{
 			"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": endpoint,
 			"OTEL_EXPORTER_OTLP_HEADERS": headers, "OTEL_BSP_MAX_QUEUE_SIZE": number, "OTEL_BSP_SCHEDULE_DELAY": number,
+			"OTEL_BLRP_MAX_QUEUE_SIZE": number, "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": number,
 			"OTEL_TRACES_SAMPLER": number, "OTEL_RESOURCE_ATTRIBUTES": headers,
 		}))
-		if c.Batch.Queue < 1 || c.Batch.Size < 1 || c.Batch.Size > c.Batch.Queue || c.Batch.Delay < 100*time.Millisecond {
-			t.Errorf("batch %+v", c.Batch)
+		for _, b := range []Batch{c.Batch, c.LogBatch} {
+			if b.Queue < 1 || b.Size < 1 || b.Size > b.Queue || b.Delay < 100*time.Millisecond {
+				t.Errorf("batch %+v", b)
+			}
 		}
-		for _, s := range []Signal{c.Traces, c.Metrics} {
+		for _, s := range []Signal{c.Traces, c.Metrics, c.Logs} {
 			if s.URL != nil && (s.URL.Host == "" || s.URL.User != nil || s.URL.Path == "") {
 				t.Errorf("URL %q", s.URL)
 			}

@@ -35,10 +35,18 @@ func spans(t *testing.T, tel *Telemetry, n int) {
 	}
 }
 
+// records logs n lines.
+func records(t *testing.T, tel *Telemetry, n int) {
+	t.Helper()
+	for range n {
+		tel.Logger().InfoContext(t.Context(), "record")
+	}
+}
+
 // tracesOnly are the variables that send traces, and nothing else, to an endpoint.
 func tracesOnly(endpoint string) map[string]string {
 	return map[string]string{
-		"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_METRICS_EXPORTER": "none",
+		"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none",
 		"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Basic%20c3VwZXJzZWNyZXQ=",
 	}
 }
@@ -54,6 +62,7 @@ func TestDelivery(t *testing.T) {
 	ctx, span := tel.Tracer().Start(t.Context(), SpanTextToImage)
 	tel.Metrics.InFlight(ctx, 1)
 	span.SetAttributes(ModelName.String("m"), GuidanceScale.Float64(7), PromptLength.Int(3))
+	records(t, tel, 1)
 	span.End()
 	if err := tel.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -88,8 +97,8 @@ func TestDelivery(t *testing.T) {
 			t.Errorf("%s: headers %v", r.Path, r.Header)
 		}
 	}
-	if !paths["/v1/traces"] || !paths["/v1/metrics"] || len(s.Metrics()) == 0 {
-		t.Errorf("paths %v, %d metrics", paths, len(s.Metrics()))
+	if !paths["/v1/traces"] || !paths["/v1/metrics"] || !paths["/v1/logs"] || len(s.Metrics()) == 0 || len(s.Logs()) != 1 {
+		t.Errorf("paths %v, %d metrics, %d log records", paths, len(s.Metrics()), len(s.Logs()))
 	}
 	if strings.Contains(log.String(), "k3yk3y") {
 		t.Errorf("key in the log: %s", log)

@@ -20,6 +20,7 @@ func TestEndpoint(t *testing.T) {
 		{"path", vars{general: "https://h/otlp"}, "https://h/otlp/v1/traces", "https://h/otlp/v1/metrics", ""},
 		{"path and slash", vars{general: "https://h/otlp/"}, "https://h/otlp/v1/traces", "https://h/otlp/v1/metrics", ""},
 		{"doubled path", vars{general: "http://h/v1/traces"}, "http://h/v1/traces", "http://h/v1/metrics", general},
+		{"doubled path of logs", vars{general: "http://h/v1/logs"}, "http://h/v1/traces", "http://h/v1/metrics", general},
 		{"doubled path and slash", vars{general: "http://h/otlp/v1/metrics/"}, "http://h/otlp/v1/traces", "http://h/otlp/v1/metrics", general},
 		{"own endpoint is used as it stands", vars{traces: "http://h/x"}, "http://h/x", "", ""},
 		{"own endpoint in full", vars{traces: "http://h/v1/traces"}, "http://h/v1/traces", "", ""},
@@ -68,6 +69,9 @@ func TestEndpoint(t *testing.T) {
 			}
 			if c.Metrics.URL != nil {
 				gotMetrics = c.Metrics.URL.String()
+			}
+			if (c.Logs.URL == nil) != (c.Metrics.URL == nil) || c.Logs.URL != nil && c.Logs.URL.String() != strings.Replace(gotMetrics, "/v1/metrics", "/v1/logs", 1) {
+				t.Errorf("logs go to %v, metrics to %q", c.Logs.URL, gotMetrics)
 			}
 			if gotTraces != tt.traces || gotMetrics != tt.metrics {
 				t.Errorf("got %q and %q, want %q and %q", gotTraces, gotMetrics, tt.traces, tt.metrics)

@@ -3,7 +3,6 @@ package otel
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"runtime/debug"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -104,20 +103,4 @@ func typeName(err error) string {
 			return name
 		}
 	}
-}
-
-// urlQuery matches the query of a URL inside a text.
-var urlQuery = regexp.MustCompile(`(https?://[^\s"'?]+)\?[^\s"']*`)
-
-// safeText is text fit for an attribute: valid UTF-8 (one bad byte and the
-// exporter loses the whole batch), not endless, and without signed queries.
-func safeText(s string) string {
-	s = urlQuery.ReplaceAllString(cleanText(s), "$1?[redacted]")
-	if len(s) <= maxMessage {
-		return s
-	}
-	if r := []rune(s); len(r) > maxMessage {
-		return string(r[:maxMessage]) + "…"
-	}
-	return s
 }

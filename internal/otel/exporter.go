@@ -3,8 +3,9 @@ package otel
 import (
 	"context"
 	"errors"
-	"sync/atomic"
+	"time"
 
+	sdklog "go.opentelemetry.io/otel/sdk/log"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -14,78 +15,155 @@ import (
 const (
 	signalTraces  = "traces"
 	signalMetrics = "metrics"
+	signalLogs    = "logs"
 )
 
-// spanQueue stands before the SDK's batch processor, whose own queue drops in
-// silence: here a span that finds no room is counted. pending are the spans
-// accepted and not yet exported or lost, the batch under way included.
-type spanQueue struct {
-	sdktrace.SpanProcessor
-	limit   int64
-	pending *atomic.Int64
-	losses  *losses
+// delivery brings the batches of one signal to its collector: it retries,
+// divides and counts. The exporters below return no errors, for the SDK could
+// only pass them to a global handler.
+type delivery struct {
+	signal string
+	sender *sender
+	losses *losses
+	stats  exporterStats
 }
 
-// OnEnd implements [sdktrace.SpanProcessor].
-func (q *spanQueue) OnEnd(s sdktrace.ReadOnlySpan) {
-	if !s.SpanContext().IsSampled() {
-		return
+// deliver sends items. A batch that the collector finds too large goes in
+// halves; one that protobuf refuses (a byte that is no UTF-8: the SDK does not
+// look) goes again through clean, where there is one. weight is what one item counts for.
+func deliver[T any](ctx context.Context, d *delivery, items []T, weight func(T) int, clean func([]T) []T, send func(context.Context, []T) error) {
+	begin := time.Now()
+	n := 0
+	for _, x := range items {
+		n += weight(x)
 	}
-	if q.pending.Add(1) > q.limit {
-		q.pending.Add(-1)
-		q.losses.add(signalTraces, reasonQueueFull, 1, nil)
-		return
+	d.stats.begin(n)
+	err := d.sender.do(ctx, func(ctx context.Context) error { return send(ctx, items) })
+	failed, bad := errors.AsType[*exportError](err) // a sender returns no other kind
+	switch {
+	case !bad:
+		d.stats.end(ctx, n, n, "", time.Since(begin))
+	case errors.Is(err, proto.Error) && clean != nil:
+		d.stats.again(n)
+		deliver(ctx, d, clean(items), weight, nil, send)
+	case failed.reason == reasonTooLarge && len(items) > 1:
+		d.stats.again(n)
+		half := len(items) / 2
+		deliver(ctx, d, items[:half], weight, clean, send)
+		deliver(ctx, d, items[half:], weight, clean, send)
+	default:
+		lost := n
+		if failed.items >= 0 {
+			lost = min(n, failed.items)
+		}
+		d.losses.add(d.signal, failed.reason, lost, err)
+		d.stats.end(ctx, n, n-lost, failed.reason, time.Since(begin))
 	}
-	q.SpanProcessor.OnEnd(s)
 }
 
-// spanExporter sends batches through a sender and counts what is lost. It
-// returns no errors: the batch processor could only pass them to a global handler.
+func one[T any](T) int { return 1 }
+
+// spanExporter makes its attempts with the SDK's exporter.
 type spanExporter struct {
-	sdktrace.SpanExporter // makes one attempt
-	sender                *sender
-	losses                *losses
-	pending               *atomic.Int64
+	sdktrace.SpanExporter
+	*delivery
+	queue *queueStats
 }
 
 // ExportSpans implements [sdktrace.SpanExporter].
 func (e *spanExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	e.export(ctx, spans, false)
-	e.pending.Add(int64(-len(spans)))
+	deliver(ctx, e.delivery, spans, one, cleanSpans, e.SpanExporter.ExportSpans)
+	e.queue.left(len(spans))
 	return nil
 }
 
-func (e *spanExporter) export(ctx context.Context, spans []sdktrace.ReadOnlySpan, clean bool) {
-	err := e.sender.do(ctx, func(ctx context.Context) error { return e.SpanExporter.ExportSpans(ctx, spans) })
-	failed, ok := errors.AsType[*exportError](err)
-	switch {
-	case !ok: // no error: a sender returns no other kind
-	case errors.Is(err, proto.Error) && !clean:
-		// One byte that is no UTF-8, in one attribute of one span: the SDK does not look, and protobuf refuses the batch.
-		e.export(ctx, cleanSpans(spans), true)
-	case failed.reason == reasonTooLarge && len(spans) > 1:
-		e.export(ctx, spans[:len(spans)/2], clean)
-		e.export(ctx, spans[len(spans)/2:], clean)
-	case failed.items >= 0:
-		e.losses.add(signalTraces, failed.reason, failed.items, err)
-	default:
-		e.losses.add(signalTraces, failed.reason, len(spans), err)
-	}
+// logExporter does the same for log records, whose text the handler has cleaned.
+type logExporter struct {
+	sdklog.Exporter
+	*delivery
+	queue *queueStats
 }
 
-// metricExporter does the same for metrics, where a loss is one export:
-// cumulative sums make up for it with the next, deltas do not.
+// Export implements [sdklog.Exporter].
+func (e *logExporter) Export(ctx context.Context, records []sdklog.Record) error {
+	deliver(ctx, e.delivery, records, one, nil, e.Exporter.Export)
+	e.queue.left(len(records))
+	return nil
+}
+
+// metricExporter does the same for metrics, counted in data points: cumulative
+// sums make up for a lost one with the next, deltas do not.
 type metricExporter struct {
 	metric.Exporter
-	sender *sender
-	losses *losses
+	*delivery
 }
 
 // Export implements [metric.Exporter].
 func (e *metricExporter) Export(ctx context.Context, rm *metricdata.ResourceMetrics) error {
-	err := e.sender.do(ctx, func(ctx context.Context) error { return e.Exporter.Export(ctx, rm) })
-	if failed, ok := errors.AsType[*exportError](err); ok {
-		e.losses.add(signalMetrics, failed.reason, 1, err)
+	items := flatten(rm)
+	if len(items) == 0 {
+		return nil
 	}
+	deliver(ctx, e.delivery, items, dataPoints, nil, func(ctx context.Context, some []scopedMetric) error {
+		if len(some) == len(items) {
+			return e.Exporter.Export(ctx, rm)
+		}
+		return e.Exporter.Export(ctx, gather(rm, some))
+	})
 	return nil
+}
+
+// scopedMetric is one metric and the place of its scope in the export.
+type scopedMetric struct {
+	scope  int
+	metric metricdata.Metrics
+}
+
+func flatten(rm *metricdata.ResourceMetrics) []scopedMetric {
+	var out []scopedMetric
+	for i, sm := range rm.ScopeMetrics {
+		for _, m := range sm.Metrics {
+			out = append(out, scopedMetric{i, m})
+		}
+	}
+	return out
+}
+
+// gather makes an export of some of rm's metrics, which are in rm's order.
+func gather(rm *metricdata.ResourceMetrics, some []scopedMetric) *metricdata.ResourceMetrics {
+	out := &metricdata.ResourceMetrics{Resource: rm.Resource}
+	last := -1
+	for _, x := range some {
+		if x.scope != last {
+			out.ScopeMetrics = append(out.ScopeMetrics, metricdata.ScopeMetrics{Scope: rm.ScopeMetrics[x.scope].Scope})
+			last = x.scope
+		}
+		into := &out.ScopeMetrics[len(out.ScopeMetrics)-1]
+		into.Metrics = append(into.Metrics, x.metric)
+	}
+	return out
+}
+
+// dataPoints counts those of a metric, of the kinds that this program's instruments make.
+func dataPoints(x scopedMetric) int {
+	switch d := x.metric.Data.(type) {
+	case metricdata.Sum[int64]:
+		return len(d.DataPoints)
+	case metricdata.Sum[float64]:
+		return len(d.DataPoints)
+	case metricdata.Gauge[int64]:
+		return len(d.DataPoints)
+	case metricdata.Gauge[float64]:
+		return len(d.DataPoints)
+	case metricdata.Histogram[int64]:
+		return len(d.DataPoints)
+	case metricdata.Histogram[float64]:
+		return len(d.DataPoints)
+	case metricdata.ExponentialHistogram[int64]:
+		return len(d.DataPoints)
+	case metricdata.ExponentialHistogram[float64]:
+		return len(d.DataPoints)
+	default:
+		return 1
+	}
 }

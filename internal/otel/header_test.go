@@ -43,8 +43,10 @@ func TestHeaders(t *testing.T) {
 			if diff := cmp.Diff(tt.want, c.Traces.Headers); diff != "" {
 				t.Errorf("headers (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(c.Traces.Headers, c.Metrics.Headers); diff != "" {
-				t.Errorf("the signals differ:\n%s", diff)
+			for _, other := range []Signal{c.Metrics, c.Logs} {
+				if diff := cmp.Diff(c.Traces.Headers, other.Headers); diff != "" {
+					t.Errorf("the signals differ:\n%s", diff)
+				}
 			}
 			checkProblem(t, problems, "OTEL_EXPORTER_OTLP_HEADERS", tt.problem)
 			for _, p := range problems {

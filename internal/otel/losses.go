@@ -57,6 +57,9 @@ type loss struct {
 // quiet is how long a repeated loss stays out of the log.
 const quiet = time.Minute
 
+// items are what each signal's losses are counted in.
+var items = map[string]string{signalTraces: "spans", signalMetrics: "metric data points", signalLogs: "log records"}
+
 // newLosses takes the values that must not be printed. Shorter ones than four
 // bytes are no credentials, and would blot out innocent text.
 func newLosses(logger *slog.Logger, secrets []string) *losses {
@@ -138,10 +141,8 @@ func (l *losses) report() error {
 		switch {
 		case k.signal == "sdk" || x.unloggedF == 0:
 			continue
-		case k.signal == signalTraces:
-			parts = append(parts, fmt.Sprintf("%d spans (%s; %d since the start)", x.unlogged, k.reason, x.items))
 		default:
-			parts = append(parts, fmt.Sprintf("%d exports of %s (%s; %d since the start)", x.unloggedF, k.signal, k.reason, x.failures))
+			parts = append(parts, fmt.Sprintf("%d %s (%s; %d since the start)", x.unlogged, items[k.signal], k.reason, x.items))
 		}
 		x.unloggedF, x.unlogged = 0, 0
 		if x.last != nil {

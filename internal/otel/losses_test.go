@@ -52,7 +52,7 @@ func TestDrainingGathersInsteadOfLogging(t *testing.T) {
 	if got := log.String(); got != "" {
 		t.Errorf("logged %s", got)
 	}
-	want := "lost 1 exports of metrics (timeout; 1 since the start), 3 spans (timeout; 3 since the start): slow"
+	want := "lost 1 metric data points (timeout; 1 since the start), 3 spans (timeout; 3 since the start): slow"
 	if err := l.report(); err == nil || err.Error() != want {
 		t.Errorf("report: %v, want %s", err, want)
 	}

@@ -1,4 +1,4 @@
-// Package otel sets up OpenTelemetry for a process: tracer and meter providers
+// Package otel sets up OpenTelemetry for a process: tracer, meter and logger providers
 // from the standard OTEL_* variables, trace context in message headers, and a
 // shutdown that no collector can hold up. It follows one rule: telemetry never
 // costs a job. What is misconfigured is said once and worked around; what
@@ -32,7 +32,8 @@ const scope = "github.com/stipple-ai/stipple"
 type Options struct {
 	// Getenv reads the OTEL_* variables; nil reads none. Commands pass os.Getenv.
 	Getenv func(string) string
-	// Logger is told of problems and losses; it must not lead back to OpenTelemetry. nil: nobody is told.
+	// Logger writes what [Telemetry.Logger] is told, and telemetry's own problems and
+	// losses; it must not lead back to OpenTelemetry. nil: nobody is told.
 	Logger *slog.Logger
 	// ServiceName is service.name where the environment has none; "" means text-to-image.
 	ServiceName string
@@ -40,7 +41,7 @@ type Options struct {
 	ServiceVersion string
 	// InstanceID is service.instance.id; "" draws a UUID.
 	InstanceID string
-	// Console is where OTEL_*_EXPORTER=console writes, traces and metrics side
+	// Console is where OTEL_*_EXPORTER=console writes, all signals side
 	// by side. Commands pass standard output, as the standard says; nil throws it away.
 	Console io.Writer
 	// Transport carries the requests to the collector; nil means the network,
@@ -59,6 +60,7 @@ type Telemetry struct {
 	config  Config
 	tracer  trace.Tracer
 	meter   metric.Meter
+	logger  *slog.Logger
 	handler http.Handler
 	losses  *losses
 	stops   []func(context.Context) error // one for each provider, run side by side
@@ -94,6 +96,7 @@ func Setup(ctx context.Context, o Options) (*Telemetry, error) {
 		config:     config,
 		tracer:     tracenoop.NewTracerProvider().Tracer(scope),
 		meter:      metricnoop.NewMeterProvider().Meter(scope),
+		logger:     o.Logger,
 		handler:    http.NotFoundHandler(),
 		losses:     newLosses(o.Logger, secrets(config)),
 	}
@@ -115,12 +118,16 @@ func Setup(ctx context.Context, o Options) (*Telemetry, error) {
 		return nil, err
 	}
 	o.Logger.LogAttrs(ctx, slog.LevelInfo, "telemetry", slog.String("traces", destination(config.Traces)),
-		slog.String("metrics", destination(config.Metrics)), slog.String("sampler", config.Sampler))
+		slog.String("metrics", destination(config.Metrics)), slog.String("logs", destination(config.Logs)), slog.String("sampler", config.Sampler))
 	return t, nil
 }
 
 // Tracer makes the process's spans.
 func (t *Telemetry) Tracer() trace.Tracer { return t.tracer }
+
+// Logger writes to Options.Logger and, where logs are exported, to the collector
+// beside it, each record with the span of its context (InfoContext and its like).
+func (t *Telemetry) Logger() *slog.Logger { return t.logger }
 
 // Meter makes further instruments than Metrics has.
 func (t *Telemetry) Meter() metric.Meter { return t.meter }
@@ -148,7 +155,7 @@ func destination(s Signal) string {
 // secrets are the values that no log line may hold.
 func secrets(c Config) []string {
 	var out []string
-	for _, s := range []Signal{c.Traces, c.Metrics} {
+	for _, s := range []Signal{c.Traces, c.Metrics, c.Logs} {
 		for _, v := range s.Headers {
 			out = append(out, v)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/pem"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -51,7 +52,8 @@ func TestSetupWithEverythingWrong(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_ENDPOINT": "grpc://collector:4317", "OTEL_EXPORTER_OTLP_HEADERS": "hunter22hunter22",
 		"OTEL_TRACES_SAMPLER": "sometimes", "OTEL_BSP_MAX_QUEUE_SIZE": "-1", "OTEL_BSP_SCHEDULE_DELAY": "0",
 		"OTEL_RESOURCE_ATTRIBUTES": "broken", "OTEL_PROPAGATORS": "smoke", "OTEL_SDK_DISABLED": "perhaps",
-		"OTEL_METRIC_EXPORT_INTERVAL": "-1", "OTEL_SPAN_LINK_COUNT_LIMIT": "-1",
+		"OTEL_METRIC_EXPORT_INTERVAL": "-1", "OTEL_SPAN_LINK_COUNT_LIMIT": "-1", "OTEL_BLRP_MAX_QUEUE_SIZE": "-1",
+		"OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT": "x", "OTEL_METRICS_EXEMPLAR_FILTER": "y",
 	}
 	for k, v := range vars {
 		t.Setenv(k, v) // the SDK reads the real environment, too, and must keep quiet about it
@@ -88,8 +90,9 @@ func TestSDKsOwnReadingOfTheEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	spans(t, tel, 1)
-	if err := tel.Shutdown(t.Context()); err != nil || len(s.Spans()) != 1 || len(s.Metrics()) == 0 {
-		t.Errorf("%v, %d spans, %d metrics", err, len(s.Spans()), len(s.Metrics()))
+	records(t, tel, 1)
+	if err := tel.Shutdown(t.Context()); err != nil || len(s.Spans()) != 1 || len(s.Metrics()) == 0 || len(s.Logs()) != 1 {
+		t.Errorf("%v, %d spans, %d metrics, %d log records", err, len(s.Spans()), len(s.Metrics()), len(s.Logs()))
 	}
 	for _, r := range s.Requests() {
 		if r.Header.Get("Api-Key") != "hunter22%" || r.Header.Get("X") != "1" {
@@ -127,14 +130,15 @@ func TestOwnCertificateAuthority(t *testing.T) {
 
 func TestConsole(t *testing.T) {
 	out := &logbook{}
-	tel, _ := setup(t, map[string]string{"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "console"},
+	tel, _ := setup(t, map[string]string{"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "console", "OTEL_LOGS_EXPORTER": "console"},
 		func(o *Options) { o.Console = out })
 	spans(t, tel, 1)
+	records(t, tel, 1)
 	exercise(t.Context(), tel.Metrics)
 	if err := tel.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
-	for _, want := range []string{`"Name":"s"`, `"worker.jobs"`} {
+	for _, want := range []string{`"Name":"s"`, `"worker.jobs"`, `"record"`} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("console lacks %s", want)
 		}
@@ -204,7 +208,7 @@ func TestSampling(t *testing.T) {
 
 // What is exported and what is logged holds no key, no prompt and no signed URL, whatever goes wrong.
 func TestNoSecretLeaves(t *testing.T) {
-	const key, prompt, signature = "c3VwZXJzZWNyZXQ", "a red panda at dusk", "X-Amz-Signature"
+	const key, prompt, signature, password = "c3VwZXJzZWNyZXQ", "a red panda at dusk", "X-Amz-Signature", "pa55word"
 	var payload bytes.Buffer
 	var logs strings.Builder
 	for _, mode := range []otlpd.Mode{otlpd.Accept, otlpd.Echo(401, "Authorization"), otlpd.Echo(400, "Authorization"), otlpd.HTML, otlpd.Garbage} {
@@ -212,9 +216,14 @@ func TestNoSecretLeaves(t *testing.T) {
 		s.SetMode(mode)
 		vars := tracesOnly(s.Endpoint())
 		delete(vars, "OTEL_METRICS_EXPORTER")
-		tel, log := setup(t, vars, nil)
+		delete(vars, "OTEL_LOGS_EXPORTER")
+		log := &logbook{}
+		tel, _ := setup(t, vars, func(o *Options) { o.Logger = slog.New(LogHandler(log.logger().Handler())) })
 		ctx, span := tel.Tracer().Start(t.Context(), SpanTextToImage, trace.WithAttributes(PromptLength.Int(utf8.RuneCountInString(prompt))))
-		Fail(span, errors.New(`Put "https://b.s3.test/k.png?`+signature+`=abc": reset`), "storage")
+		failure := errors.New(`Put "https://b.s3.test/k.png?` + signature + `=abc": reset`)
+		Fail(span, failure, "storage")
+		tel.Logger().With(slog.Any("earlier", failure)).ErrorContext(ctx, failure.Error(), slog.Any("error", failure),
+			slog.Group("of", slog.String("url", failure.Error())), slog.String("broker", "nats://me:"+password+"@broker:4222"))
 		exercise(ctx, tel.Metrics)
 		span.End()
 		err := tel.Shutdown(context.Background())
@@ -226,10 +235,12 @@ func TestNoSecretLeaves(t *testing.T) {
 			payload.Write(r.Body)
 		}
 	}
-	if !bytes.Contains(payload.Bytes(), []byte("prompt.length")) {
-		t.Fatal("nothing was exported")
+	for _, want := range []string{"prompt.length", "worker.jobs", "nats://[redacted]@broker:4222"} {
+		if !bytes.Contains(payload.Bytes(), []byte(want)) {
+			t.Errorf("%s was not exported", want)
+		}
 	}
-	for _, secret := range []string{key, prompt, signature} {
+	for _, secret := range []string{key, prompt, signature, password} {
 		if bytes.Contains(payload.Bytes(), []byte(secret)) || strings.Contains(logs.String(), secret) {
 			t.Errorf("%s leaves the process", secret)
 		}

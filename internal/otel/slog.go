@@ -16,8 +16,12 @@ const (
 
 // LogHandler returns a handler that adds trace_id and span_id of the context's
 // span to each record logged with a context (InfoContext and its like), at the
-// top level whatever groups are open.
-func LogHandler(h slog.Handler) slog.Handler { return &logHandler{inner: h, base: h} }
+// top level whatever groups are open, and takes signatures and credentials out
+// of the URLs in it.
+func LogHandler(h slog.Handler) slog.Handler {
+	h = safeHandler{h}
+	return &logHandler{inner: h, base: h}
+}
 
 type logHandler struct {
 	inner slog.Handler // with everything applied

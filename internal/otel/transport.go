@@ -39,6 +39,9 @@ func (e *exportError) Unwrap() error { return e.err }
 type transport struct {
 	base http.RoundTripper
 	url  *url.URL // with the path's escapes and the query, which the SDK's client drops
+	gzip bool
+
+	compressor compressor
 }
 
 // newTransport is the network: proxies from the environment, connections of its own.
@@ -58,6 +61,11 @@ func newTransport(tlsConfig *tls.Config) *http.Transport {
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	out := req.Clone(req.Context())
 	out.URL, out.Host = t.url, t.url.Host
+	if t.gzip {
+		if err := t.compressor.compress(out); err != nil {
+			return nil, &exportError{reason: reasonOther, items: -1, err: err}
+		}
+	}
 	resp, err := t.base.RoundTrip(out)
 	if err != nil {
 		return nil, connectionError(err)

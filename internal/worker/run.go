@@ -35,11 +35,13 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
+	local := cfg.Logger
+	cfg.Logger = t.Logger()
 	defer func() {
 		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.FlushTimeout)
 		defer cancel()
 		if err := t.Shutdown(flush); err != nil {
-			cfg.Logger.Warn("telemetry was lost", slog.Any("error", err))
+			local.Warn("telemetry was lost", slog.Any("error", err))
 		}
 	}()
 	w := &Worker{cfg: cfg, log: cfg.Logger, telemetry: t, slots: newSlots(cfg.Slots), jobs: map[*job]struct{}{}, state: queue.WorkerStarting, draining: make(chan struct{})}

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -71,18 +73,27 @@ func classify(ctx context.Context, doing, target string, err error, c *call) *Er
 	}
 	_, noCredentials := errors.AsType[*credentialsError](err)
 	switch {
+	case noCredentials && ctx.Err() != nil: // given up, or the time it took is what is wrong: there is no knowing
+		e.Type, e.Err = TypeStorage, errors.Join(ctx.Err(), err)
+		e.Reason = "given up: " + ctx.Err().Error() + ", while looking for credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where no role gives them"
 	case noCredentials:
 		e.Type = TypeConfig
 		e.Reason = "no usable credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the process a profile or role"
 	case ctx.Err() != nil:
 		e.Type, e.Reason, e.Err = TypeStorage, "given up: "+ctx.Err().Error(), errors.Join(ctx.Err(), err)
-	case e.Status == 0:
+	case e.Status == 0, e.Status < 300 && !answered && brokenOff(err):
 		e.Type, e.Reason = connection(err, c)
 	default:
 		e.Type, e.Reason = answer(e.Status, e.Code, c)
 		e.Reason += detail(e.Status, e.Code, api, c)
 	}
 	return e
+}
+
+// brokenOff reports whether an answer that began well did not come to its end.
+func brokenOff(err error) bool {
+	_, network := errors.AsType[net.Error](err) // a *timeoutError, too
+	return network || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // connection explains a call that got no answer.

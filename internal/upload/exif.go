@@ -15,9 +15,9 @@ const (
 	typeUndefined = 7
 )
 
-// exif is the data of an APP1 segment with the text as its user comment, where the tools of Stable Diffusion look
-// for their parameters in a JPEG. ok is false if it is longer than a segment.
-func exif(text string) (data []byte, ok bool) {
+// exif is a TIFF structure with the text as its user comment, where the tools of Stable Diffusion look for their
+// parameters in a JPEG or WebP.
+func exif(text string) (data []byte) {
 	comment := userComment(text)
 	// One IFD with a pointer to the Exif IFD, the Exif IFD with two entries, and the comment. Offsets count from
 	// the byte order mark.
@@ -27,7 +27,6 @@ func exif(text string) (data []byte, ok bool) {
 		values  = exifIFD + 2 + 2*12 + 4
 	)
 	be := binary.BigEndian
-	data = append(data, "Exif\x00\x00"...)
 	data = append(data, "MM\x00*"...) // big-endian
 	data = be.AppendUint32(data, ifd0)
 
@@ -40,8 +39,7 @@ func exif(text string) (data []byte, ok bool) {
 	data = ifdEntry(data, tagUserComment, typeUndefined, uint32(len(comment)), values)
 	data = be.AppendUint32(data, 0)
 
-	data = append(data, comment...)
-	return data, len(data) <= maxSegment
+	return append(data, comment...)
 }
 
 // ifdEntry appends an entry: count values of a type, and where they are, or they themselves if four bytes hold them.

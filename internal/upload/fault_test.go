@@ -3,14 +3,11 @@ package upload
 import (
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -123,88 +120,12 @@ func TestAnObjectThatComesAndGoes(t *testing.T) {
 	}
 }
 
-// listen accepts connections and reads from them but never answers: a black hole.
-func listen(t *testing.T) (addr string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() { // ends when the listener is closed
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { // ends when the client gives up
-				if _, err := io.Copy(io.Discard, conn); err != nil {
-					t.Logf("black hole: %v", err)
-				}
-				if err := conn.Close(); err != nil {
-					t.Logf("black hole: %v", err)
-				}
-			})
-		}
-	})
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-		wg.Wait()
-	})
-	return l.Addr().String()
-}
-
-func TestBlackHoleIsLeftInTime(t *testing.T) {
-	c := Config{
-		Bucket: "pictures", Endpoint: "http://" + listen(t), AccessKeyID: "a", SecretAccessKey: "s",
-		AttemptTimeout: 50 * time.Millisecond, MaxAttempts: 3, MaxBackoff: time.Millisecond,
-	}
-	s := open(t, c, nil)
-	s.found.Store(&Capabilities{Conditional: true, Read: true, Delete: true, Encrypt: true})
-	for name, call := range map[string]func() error{
-		"Put":   func() error { _, err := s.Put(t.Context(), testKey, cat()); return err },
-		"Head":  func() error { _, err := s.Head(t.Context(), testKey); return err },
-		"Check": func() error { return s.Check(t.Context()) },
-	} {
-		begin := time.Now()
-		err := call()
-		var e *Error
-		if !errors.As(err, &e) || e.Type != TypeStorage || !strings.Contains(e.Error(), "(no answer within 50") {
-			t.Errorf("%s: %v, want a storage error about no answer", name, err)
-		}
-		if took := time.Since(begin); took > 5*time.Second {
-			t.Errorf("%s took %v, want three attempts of 50 ms", name, took)
-		}
-	}
-}
-
-func TestSlowBodyIsLeftInTime(t *testing.T) {
-	release := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "100")
-		w.WriteHeader(http.StatusOK)
-		if err := http.NewResponseController(w).Flush(); err != nil {
-			t.Errorf("flush: %v", err)
-		}
-		<-release
-	}))
-	defer server.Close()
-	defer close(release)
-	s := open(t, Config{Bucket: "pictures", Endpoint: server.URL, AccessKeyID: "a", SecretAccessKey: "s", AttemptTimeout: 50 * time.Millisecond}, nil)
-	var e *Error
-	if _, err := s.Get(t.Context(), testKey); !errors.As(err, &e) || e.Type != TypeStorage || !strings.Contains(err.Error(), "no answer within") {
-		t.Errorf("Get: %v, want a storage error about no answer", err)
-	}
-}
-
 func TestTheDeadlineGrowsWithTheTransfer(t *testing.T) {
 	for _, tt := range []struct {
 		n    int64
 		want time.Duration
 	}{{-1, 0}, {0, 0}, {minRate, time.Second}, {8 << 20, 128 * time.Second}} {
-		if got := transferTime(tt.n); got != tt.want {
+		if got := (&attemptClient{rate: minRate}).transferTime(tt.n); got != tt.want {
 			t.Errorf("transferTime(%d) = %v, want %v", tt.n, got, tt.want)
 		}
 	}

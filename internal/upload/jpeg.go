@@ -16,7 +16,8 @@ const (
 	// maxSegment is the most data of one segment: its length field counts itself and has 16 bits.
 	maxSegment = 0xFFFF - 2
 
-	xmpHeader = "http://ns.adobe.com/xap/1.0/\x00"
+	exifHeader = "Exif\x00\x00"
+	xmpHeader  = "http://ns.adobe.com/xap/1.0/\x00"
 )
 
 // encodeJPEG writes a JPEG (4:2:0, baseline) and puts EXIF, XMP and, where EXIF has no room, a comment between
@@ -35,11 +36,13 @@ func encodeJPEG(p Picture, quality int, m Meta) ([]byte, error) {
 	startOfImage, tables := coded.Bytes()[:2], coded.Bytes()[2:]
 	file := bytes.NewBuffer(make([]byte, 0, coded.Len()+8192))
 	file.Write(startOfImage)
-	text := parameters(p, m)
-	if data, ok := exif(text); ok {
-		segment(file, markerAPP1, data)
-	} else {
-		segment(file, markerCOM, []byte(cut(withoutNUL(text), maxSegment)))
+	if m.Detail == Full {
+		text := parameters(p, m)
+		if data := append([]byte(exifHeader), exif(text)...); len(data) <= maxSegment {
+			segment(file, markerAPP1, data)
+		} else {
+			segment(file, markerCOM, []byte(cut(withoutNUL(text), maxSegment)))
+		}
 	}
 	if data, ok := xmpSegment(p, m); ok {
 		segment(file, markerAPP1, data)
@@ -56,10 +59,13 @@ func segment(file *bytes.Buffer, marker byte, data []byte) {
 }
 
 // xmpSegment is the data of XMP's APP1 segment: as much of the packet as fits. What is left out of it stands in
-// the other segment (parameters) or in the queue's records (the job). ok is false if nothing fits, which takes a
-// digest or trace id of many kilobytes.
+// the other segment (parameters) or in the queue's records (the job). ok is false if nothing is to be told, or
+// nothing fits, which takes a digest or trace id of many kilobytes.
 func xmpSegment(p Picture, m Meta) (data []byte, ok bool) {
-	for _, detail := range []xmpDetail{xmpWhole, xmpNoText, xmpOrigin} {
+	if m.Detail == None {
+		return nil, false
+	}
+	for detail := m.Detail.xmp(); detail <= xmpOrigin; detail++ {
 		data = append([]byte(xmpHeader), xmp(p, m, detail)...)
 		if len(data) <= maxSegment {
 			return data, true

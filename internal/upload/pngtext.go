@@ -10,14 +10,17 @@ type pngText struct {
 }
 
 // pngTexts lists the text chunks of a file: `parameters` for the tools of Stable Diffusion, the job and its
-// origin, and the XMP packet under the keyword its specification gives.
+// origin, and the XMP packet under the keyword its specification gives; as many of them as m.Detail asks for.
 func pngTexts(p Picture, m Meta) []pngText {
-	texts := []pngText{
-		{keyword: "parameters", text: parameters(p, m)},
-		{keyword: "job", text: string(m.Job)},
-		{keyword: "model_digest", text: m.ModelDigest},
-		{keyword: "trace_id", text: m.TraceID},
-		{keyword: "XML:com.adobe.xmp", text: xmp(p, m, xmpWhole), always8: true},
+	var texts []pngText
+	if m.Detail == Full {
+		texts = append(texts, pngText{keyword: "parameters", text: parameters(p, m)}, pngText{keyword: "job", text: string(m.Job)})
+	}
+	if m.Detail != None {
+		texts = append(texts,
+			pngText{keyword: "model_digest", text: m.ModelDigest},
+			pngText{keyword: "trace_id", text: m.TraceID},
+			pngText{keyword: "XML:com.adobe.xmp", text: xmp(p, m, m.Detail.xmp()), always8: true})
 	}
 	kept := texts[:0]
 	for _, t := range texts {

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/logging"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 )
@@ -63,6 +64,7 @@ func Open(ctx context.Context, c Config, tracer trace.Tracer) (*Store, error) {
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		o.ContinueHeaderThresholdBytes = -1 // "Expect: 100-continue" waits a second for stores that ignore it
 		o.Retryer = newRetryer(c)
+		o.Logger = logging.Nop{} // what it would print on standard error is in the error as well
 	})
 	return s, nil
 }

@@ -20,6 +20,7 @@ const minRate = 64 << 10
 type attemptClient struct {
 	client  *http.Client
 	timeout time.Duration
+	rate    int64 // minRate
 }
 
 // newAttemptClient wraps a transport, which it owns.
@@ -29,6 +30,7 @@ func newAttemptClient(transport *http.Transport, c Config) *attemptClient {
 	transport.MaxIdleConnsPerHost = c.Uploads
 	return &attemptClient{
 		timeout: c.AttemptTimeout,
+		rate:    minRate,
 		client: &http.Client{Transport: transport, CheckRedirect: func(req *http.Request, _ []*http.Request) error {
 			switch req.Response.StatusCode {
 			case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
@@ -42,7 +44,7 @@ func newAttemptClient(transport *http.Transport, c Config) *attemptClient {
 // Do sends one attempt. The body of its response must be read within the deadline too.
 func (c *attemptClient) Do(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(req.Context())
-	d := &deadline{cancel: cancel, after: c.timeout + transferTime(req.ContentLength)}
+	d := &deadline{cancel: cancel, after: c.timeout + c.transferTime(req.ContentLength)}
 	d.timer = time.AfterFunc(d.after, d.fire)
 	call := callFrom(ctx)
 	call.sent(req)
@@ -55,7 +57,7 @@ func (c *attemptClient) Do(req *http.Request) (*http.Response, error) {
 		return nil, d.explain(err)
 	}
 	call.answered(resp)
-	d.timer.Reset(c.timeout + transferTime(resp.ContentLength))
+	d.timer.Reset(c.timeout + c.transferTime(resp.ContentLength))
 	resp.Body = &deadlineBody{ReadCloser: resp.Body, deadline: d}
 	return resp, nil
 }
@@ -64,8 +66,8 @@ func (c *attemptClient) Do(req *http.Request) (*http.Response, error) {
 func (c *attemptClient) closeIdle() { c.client.CloseIdleConnections() }
 
 // transferTime is how long n bytes may take; 0 for an unknown length.
-func transferTime(n int64) time.Duration {
-	return time.Duration(max(n, 0)) * time.Second / minRate
+func (c *attemptClient) transferTime(n int64) time.Duration {
+	return time.Duration(float64(max(n, 0)) / float64(c.rate) * float64(time.Second))
 }
 
 // deadline cancels an attempt when its time is up, and remembers that it did.

@@ -23,14 +23,19 @@ const (
 	WebP = "webp"
 )
 
-// DefaultQuality is the JPEG quality of a job that names none.
+// DefaultQuality is the quality of a JPEG or WebP whose job names none.
 const DefaultQuality = 90
 
 // maxSide keeps a file within what one IDAT chunk and a JPEG header can say.
 const maxSide = 1 << 14
 
 // encodable lists the formats Encode writes, in the order an error message names them.
-func encodable() []string { return []string{PNG, JPEG} }
+func encodable() []string {
+	if webpEncodable {
+		return []string{PNG, JPEG, WebP}
+	}
+	return []string{PNG, JPEG}
+}
 
 // Picture is what the model drew: RGB, 8 bits a channel, row by row from the top, without padding.
 type Picture struct {
@@ -64,6 +69,7 @@ type Meta struct {
 	ModelDigest            string // sha256 of the model, in hex, with or without "sha256:"
 	Job                    []byte // the job as canonical JSON, its seed resolved
 	TraceID                string // 32 hex digits
+	Detail                 Detail // how much of this the file tells
 }
 
 // FormatError is the error of a format that cannot be written.
@@ -77,8 +83,9 @@ func (e *FormatError) Error() string {
 func (e *FormatError) ErrorType() string { return "invalid_job" }
 
 // Encode writes the picture as a file of the format, with m in it, and returns the file and its content type.
-// quality is that of JPEG, 1 to 100; 0 means DefaultQuality. The result depends on the arguments alone. The error
-// is a *FormatError for a format it does not write; anything else is a mistake of the caller.
+// quality is that of JPEG and WebP, 1 to 100; 0 means DefaultQuality. The result depends on the arguments alone. The error
+// is of type invalid_job for a format it does not write, or one that cannot hold the
+// picture; anything else is a mistake of the caller.
 func Encode(p Picture, format string, quality int, m Meta) (data []byte, contentType string, err error) {
 	if !slices.Contains(encodable(), format) {
 		return nil, "", &FormatError{Format: format}
@@ -86,9 +93,12 @@ func Encode(p Picture, format string, quality int, m Meta) (data []byte, content
 	if err := p.check(); err != nil {
 		return nil, "", fmt.Errorf("encoding a picture as %s: %w", format, err)
 	}
-	if format == JPEG {
+	switch format {
+	case JPEG:
 		data, err = encodeJPEG(p, quality, m)
-	} else {
+	case WebP:
+		data, err = encodeWebP(p, quality, m)
+	default:
 		data, err = encodePNG(p, m)
 	}
 	if err != nil {

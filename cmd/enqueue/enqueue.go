@@ -26,7 +26,7 @@ and puts them into the queue. It prints the batch's id, how to resume it, and ea
   enqueue --file prompts.txt --model tiny-emoji        # a prompt a line
   enqueue --file jobs.csv --batch monday               # columns are fields of a job, named by the header
   generate | enqueue --file - --input-format jsonl     # fields of a job, a JSON object a line
-  enqueue --file prompts.txt --seeds 1..1000 --dry-run # counts, and sends nothing
+  enqueue --file prompts.txt --seeds 1..1000 --dry-run # counts and estimates, and sends nothing
 
 Fields of a job, for CSV, JSON lines and YAML: prompt, negative_prompt, model, num_inference_steps, guidance_scale,
 seed, width, height, scheduler, format, quality, deadline, id. A row's own value wins over a flag's.
@@ -87,7 +87,7 @@ func (a *app) enqueueCommand() *cobra.Command {
 	fs.StringVar(&f.batch, "batch", "", "id of the batch, [A-Za-z0-9_-]{1,64}, to resume one or to name a new one; default drawn")
 	fs.BoolVar(&f.wait, "wait", false, "wait for the results, and show how far they are")
 	fs.BoolVar(&f.json, "json", false, "print JSON lines: one batch, then jobs, results and a summary")
-	fs.BoolVar(&f.dryRun, "dry-run", false, "check and count the input, connect to nothing")
+	fs.BoolVar(&f.dryRun, "dry-run", false, "check and count the input, ask the workers how fast they are, and send nothing")
 	fs.BoolVar(&f.force, "force", false, "enqueue for a model that no worker has registered")
 	for _, name := range []string{"file", "input-format", "priority", "batch", "wait", "json", "dry-run", "force"} {
 		own(fs, name)
@@ -151,7 +151,7 @@ func (a *app) send(ctx context.Context, f *enqueueFlags, plan batch.Plan, logger
 		return input(errors.New("nothing to enqueue: the input has no rows"))
 	}
 	if f.dryRun {
-		return a.dryRun(f, census)
+		return a.dryRun(ctx, f, census)
 	}
 	pictures, err := openDownloads(&f.store, f.batch, logger)
 	if err != nil {

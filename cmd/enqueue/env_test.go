@@ -77,7 +77,7 @@ func newWorld(t *testing.T, models ...string) *world {
 		t.Fatal(err)
 	}
 	for _, m := range models {
-		if err := w.client.RegisterModel(t.Context(), queue.Model{Name: m, Digest: "d"}, false); err != nil {
+		if err := w.client.RegisterModel(t.Context(), queue.Model{Name: m, Digest: "d", Defaults: queue.ModelDefaults{NumInferenceSteps: 20}}, false); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,6 +10,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stipple-ai/stipple/internal/queue"
 )
 
 // nowhere is a world without a broker: what is found before anything connects is found here.
@@ -110,7 +114,11 @@ func TestHelpIsTheManual(t *testing.T) {
 func TestDryRun(t *testing.T) {
 	w := nowhere(t)
 	r := w.run("--dry-run", "a cat", "a dog", "--seeds", "1..600000")
-	r.want(t, exitOK, "2 rows make 1200000 jobs in 1200 chunks", "nothing was sent", `"prompt":"a cat"`, "the only one that workers have registered")
+	r.want(t, exitOK, "2 rows make 1200000 jobs in 1200 chunks, about 118 MB in the queue", "nothing was sent", `"prompt":"a cat"`, "the only one that workers have registered",
+		"time   not known: the broker does not answer")
+	if r.stderr != "" {
+		t.Errorf("stderr %q", r.stderr)
+	}
 	r = w.run("--dry-run", "--json", "a cat", "--model", "m,n", "--batch", "b")
 	r.want(t, exitOK)
 	l := lines(t, r.stdout)
@@ -121,6 +129,50 @@ func TestDryRun(t *testing.T) {
 	if first := lines(t, r.stdout)[0]["first"].(map[string]any); first["model"] != nil || first["prompt"] != "a cat" {
 		t.Errorf("first job %v", first)
 	}
+}
+
+// TestDryRunAsksTheWorkers estimates the time at the pace of those that serve the model.
+func TestDryRunAsksTheWorkers(t *testing.T) {
+	w := newWorld(t, "m", "n")
+	w.env["ENQUEUE_MODEL"] = "" // as unset
+	announce := func(s queue.Status) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { // ended by the clean-up
+			defer close(done)
+			for ; ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
+				w.client.AnnounceStatus(s)
+			}
+		}()
+		t.Cleanup(func() { cancel(); <-done })
+	}
+	announce(queue.Status{Worker: "a", State: queue.WorkerReady, Models: []string{"m"}, StepsPerSecond: 30})
+	announce(queue.Status{Worker: "b", State: queue.WorkerReady, Models: []string{"m", "n"}, StepsPerSecond: 20})
+	announce(queue.Status{Worker: "c", State: queue.WorkerReady, Models: []string{"o"}, StepsPerSecond: 1000})
+	announce(queue.Status{Worker: "d", State: queue.WorkerReady, Models: []string{"p"}})
+	for _, tt := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"--model", "m"}, []string{"steps  2000, 20 a picture", "time   about 40s at what 2 workers do now (50 steps a second)"}},
+		{[]string{"--model", "n", "--steps", "10,30"}, []string{"steps  4000, 20 a picture", "time   about 3m20s at what 1 worker does now (20 steps a second)"}},
+		{[]string{"--model", "p", "--steps", "3"}, []string{"steps  300, 3 a picture", "time   not known: 1 worker is heard, and none is drawing"}},
+		{[]string{"--model", "q"}, []string{"time   not known: no worker of these models was heard within 2.5s"}},
+	} {
+		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
+			t.Parallel() // each listens for 2.5 s
+			r := w.run(append([]string{"--dry-run", "a cat", "--seeds", "1..100"}, tt.args...)...)
+			r.want(t, exitOK, tt.want...)
+		})
+	}
+	t.Run("--json", func(t *testing.T) {
+		t.Parallel()
+		r := w.run("--dry-run", "--json", "a cat", "--seeds", "1..100", "--model", "m")
+		r.want(t, exitOK)
+		if diff := cmp.Diff(map[string]any{"workers": 2.0, "steps_per_second": 50.0, "seconds": 40.0}, lines(t, r.stdout)[0]["pace"]); diff != "" {
+			t.Errorf("pace (-want +got):\n%s", diff)
+		}
+	})
 }
 
 // TestStandardInput reads standard input as a file, from where it stands, and as a pipe that never ends.

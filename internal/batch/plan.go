@@ -1,11 +1,8 @@
 package batch
 
 import (
-	"errors"
 	"fmt"
 	"iter"
-	"maps"
-	"slices"
 
 	"github.com/stipple-ai/stipple/internal/queue"
 )
@@ -44,73 +41,6 @@ func (p *Plan) AddGroup(g Group) error {
 		}
 	}
 	return p.validate()
-}
-
-// Census is what a look at the whole input tells before any of it is sent.
-type Census struct {
-	Rows   int64
-	Jobs   int64     // rows × values
-	Models []string  // that the jobs name, sorted; "" among them if some name none
-	Sample queue.Job // the first, without an identity
-}
-
-// maxReported bounds the bad rows that one error lists.
-const maxReported = 10
-
-// maxModels bounds the models of one batch: each is a subject, and a name met for the first time on line
-// 100 000 is a slip.
-const maxModels = 100
-
-// Count reads the whole input, checks every row and counts the jobs. The error joins the first bad rows, each
-// a *RowError with its line.
-func (p Plan) Count() (Census, error) {
-	if err := p.validate(); err != nil {
-		return Census{}, err
-	}
-	var c Census
-	var bad []error
-	more := 0
-	models := map[string]bool{}
-	for row, err := range p.Rows {
-		if err == nil {
-			err = p.conflict(row)
-		}
-		var one *RowError
-		switch {
-		case err == nil:
-		case !errors.As(err, &one):
-			return Census{}, errors.Join(append(bad, err)...)
-		case len(bad) < maxReported:
-			bad = append(bad, err)
-			continue
-		default:
-			more++
-			continue
-		}
-		if c.Rows++; c.Rows > MaxJobs {
-			return Census{}, fmt.Errorf("a batch of more than %d jobs; split it", MaxJobs)
-		}
-		if err := p.models(row, models); err != nil {
-			return Census{}, err
-		}
-		if c.Rows == 1 {
-			if c.Sample, err = p.first(row); err != nil {
-				return Census{}, err
-			}
-		}
-	}
-	if more > 0 {
-		bad = append(bad, fmt.Errorf("and %d more bad rows", more))
-	}
-	if len(bad) > 0 {
-		return Census{}, errors.Join(bad...)
-	}
-	var ok bool
-	if c.Jobs, ok = product(c.Rows, p.Groups); !ok {
-		return Census{}, fmt.Errorf("a batch of more than %d jobs; split it", MaxJobs)
-	}
-	c.Models = slices.Sorted(maps.Keys(models))
-	return c, nil
 }
 
 // Jobs returns the jobs of the plan in the batch of that id, their indexes from 0. It reads the input anew; the
@@ -173,41 +103,6 @@ func (p Plan) conflict(row Row) error {
 		}
 	}
 	return nil
-}
-
-// models adds the models of the row's jobs to the set.
-func (p Plan) models(row Row, set map[string]bool) error {
-	add := func(name string) error {
-		if set[name] = true; len(set) > maxModels {
-			return &RowError{row.Source, row.Line, fmt.Errorf("a batch may name at most %d models; is the model's column right?", maxModels)}
-		}
-		return nil
-	}
-	for _, g := range p.Groups {
-		for _, a := range g {
-			if a.field.name != "model" {
-				continue
-			}
-			for i := range a.n {
-				var j queue.Job
-				if err := a.set(&j, i); err != nil {
-					return err
-				}
-				if err := add(j.Model); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
-	}
-	return add(queue.Or(nonEmpty(row.Job.Model), p.Defaults.Model))
-}
-
-func nonEmpty(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }
 
 // first is the first job of a row, without an identity.

@@ -257,8 +257,51 @@ func TestPlanModels(t *testing.T) {
 	for i := range maxModels + 1 {
 		fmt.Fprintf(&many, "m%d\n", i)
 	}
+	names := make([]string, maxModels+1)
+	for i := range names {
+		names[i] = fmt.Sprintf("m%d", i)
+	}
+	if _, err := (Plan{Rows: Args("a"), Groups: []Group{group(t, "model="+strings.Join(names, ","))}}).Count(); err == nil || !strings.Contains(err.Error(), "a batch may name at most 100 models") {
+		t.Errorf("error %v", err)
+	}
 	if _, err := (Plan{Rows: csvRows(many.String())}).Count(); err == nil || !strings.Contains(err.Error(), "in.csv:102: a batch may name at most 100 models") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestPlanWork(t *testing.T) {
+	for name, tt := range map[string]struct {
+		p    Plan
+		want []Work
+		text int64
+	}{
+		"nothing said": {Plan{Rows: Args("ab", "abcd")}, []Work{{"", 0, 2}}, 6},
+		"defaults and values": {Plan{Rows: Args("ab"), Groups: []Group{group(t, "seed=1..10")}, Defaults: queue.Job{Model: "m", NumInferenceSteps: new(7), NegativePrompt: new("xyz")}},
+			[]Work{{"m", 7, 10}}, 50},
+		"rows": {Plan{Rows: csvRows("prompt,model,num_inference_steps\na,,\nb,n,\nc,n,30\nd,,30\n"), Groups: []Group{group(t, "seed=1..2")}, Defaults: queue.Job{Model: "m"}},
+			[]Work{{"m", 0, 2}, {"m", 30, 2}, {"n", 0, 2}, {"n", 30, 2}}, 8},
+		"groups": {Plan{Rows: Args("a", "b"), Groups: []Group{group(t, "model=m,n", "num_inference_steps=10,20"), group(t, "seed=1..5")}},
+			[]Work{{"m", 10, 10}, {"n", 20, 10}}, 20},
+		"groups that multiply": {Plan{Rows: Args("a"), Groups: []Group{group(t, "model=m,n"), group(t, "num_inference_steps=10,20,10")}},
+			[]Work{{"m", 10, 2}, {"m", 20, 1}, {"n", 10, 2}, {"n", 20, 1}}, 6},
+		"rows and groups": {Plan{Rows: csvRows("prompt,model\na,\nb,n\n"), Groups: []Group{group(t, "num_inference_steps=10,20")}, Defaults: queue.Job{Model: "m"}},
+			[]Work{{"m", 10, 1}, {"m", 20, 1}, {"n", 10, 1}, {"n", 20, 1}}, 4},
+	} {
+		c, err := tt.p.Count()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if diff := cmp.Diff(tt.want, c.Work); diff != "" || c.Text != tt.text {
+			t.Errorf("%s: text %d, want %d; work (-want +got):\n%s", name, c.Text, tt.text, diff)
+		}
+		all := int64(0)
+		for _, w := range c.Work {
+			all += w.Jobs
+		}
+		if all != c.Jobs {
+			t.Errorf("%s: work of %d jobs, of %d", name, all, c.Jobs)
+		}
 	}
 }
 

@@ -19,7 +19,7 @@ var sees = map[string][]string{
 	"internal/infer":          {"internal/infer/rng", "internal/infer/schedule"},
 	"internal/infer/clip":     {},
 	"internal/infer/onnx":     {},
-	"internal/infer/ort":      {"internal/infer", "internal/infer/clip", "internal/infer/onnx", "internal/infer/schedule"},
+	"internal/infer/ort":      {"internal/infer", "internal/infer/clip", "internal/infer/onnx", "internal/infer/rng", "internal/infer/schedule"},
 	"internal/infer/rng":      {},
 	"internal/infer/schedule": {},
 	"internal/local/natsd":    {},

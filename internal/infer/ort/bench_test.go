@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/stipple-ai/stipple/internal/infer"
-	"github.com/stipple-ai/stipple/internal/infer/rng"
 )
 
 // BenchmarkEngine holds the engine against a bare loop that makes the same ONNX Runtime calls on as many goroutines as there are lanes, in turns
@@ -93,28 +92,16 @@ func bareLoop(b *testing.B, p *Pipeline, steps, rows, goroutines, images int) {
 	for range goroutines {
 		wg.Go(func() {
 			info := p.Info()
-			size := infer.Size{Width: info.Width / info.ScaleFactor, Height: info.Height / info.ScaleFactor}
-			key := frameKey{rows: rows, width: size.Width, height: size.Height}
-			text, err := p.text[0].frame(p.MaxTokens())
+			bare, err := p.Bare(info.Width, info.Height, rows)
 			check(b, err)
-			unet, err := p.unet.frame(key, &infer.Call{Size: size, Pad: rows})
-			check(b, err)
-			vae, err := p.vae.frame(frameKey{rows: 1, width: size.Width, height: size.Height})
-			check(b, err)
-			fill(unet.in[0], unet.in[2], vae.in[0]) // zeros would be faster to multiply than what a picture is made of
-			for i := range rows {
-				unet.in[1].setFloats(i, 500)
-			}
 			for range next {
-				check(b, p.text[0].session.call(context.Background(), text))
+				check(b, bare.Encode(context.Background()))
 				for range 2 * steps / rows {
-					check(b, p.unet.session.call(context.Background(), unet))
+					check(b, bare.Denoise(context.Background()))
 				}
-				check(b, p.vae.session.call(context.Background(), vae))
+				check(b, bare.Decode(context.Background()))
 			}
-			for _, f := range []*frame{text, unet, vae} {
-				check(b, f.destroy())
-			}
+			check(b, bare.Close())
 		})
 	}
 	for i := range images {
@@ -122,16 +109,6 @@ func bareLoop(b *testing.B, p *Pipeline, steps, rows, goroutines, images int) {
 	}
 	close(next)
 	wg.Wait()
-}
-
-// fill writes standard normals into float tensors.
-func fill(tensors ...*tensor) {
-	g := rng.New(1)
-	for _, t := range tensors {
-		v := make([]float32, t.n)
-		g.Normal(v)
-		t.setFloats(0, v...)
-	}
 }
 
 func check(b *testing.B, err error) {

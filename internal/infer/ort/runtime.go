@@ -109,6 +109,13 @@ func (r *Runtime) Version() string { return native.GetVersion() }
 // Provider returns the execution provider in use.
 func (r *Runtime) Provider() string { return r.opts.Provider }
 
+// WithThreads returns r with another number of threads a call, for the pipelines that it loads; Close is still r's.
+func (r *Runtime) WithThreads(n int) *Runtime {
+	other := *r
+	other.opts.Threads = n
+	return &other
+}
+
 // Close ends the environment; every pipeline must be closed.
 func (r *Runtime) Close() error {
 	opened.Lock()

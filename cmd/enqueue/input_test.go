@@ -40,7 +40,7 @@ func TestBadInputIsFoundBeforeAnythingConnects(t *testing.T) {
 		{"several flags", []string{"a", "--steps", "0", "--guidance-scale", "99", "--width", "7"}, nil, []string{
 			"--steps: num_inference_steps must be from 1 to 1000, is 0", "--guidance-scale: guidance_scale must be from 0 to 50, is 99", "--width: width must be from 8"}},
 		{"scheduler", []string{"a", "--scheduler", "euler a"}, nil, []string{"--scheduler: scheduler must be"}},
-		{"format", []string{"a", "--format", "webp"}, nil, []string{"--format: format webp is not supported by this version"}},
+		{"format", []string{"a", "--format", "gif"}, nil, []string{"--format: format must be one of png, jpeg, webp"}},
 		{"quality", []string{"a", "--quality", "101"}, nil, []string{"--quality: quality must be from 1 to 100"}},
 		{"deadline", []string{"a", "--deadline", "soon"}, nil, []string{"--deadline: deadline must be a time as in RFC 3339"}},
 		{"model", []string{"a", "--model", "a/b"}, nil, []string{"--model: model must be"}},

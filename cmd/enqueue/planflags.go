@@ -34,7 +34,7 @@ func jobFlagTable() []jobFlag {
 		{"height", "height", "pixels, or a list; default the model's"},
 		{"scheduler", "scheduler", "scheduler such as euler_a or dpmpp_2m_karras, or a list; default the model's"},
 		{"negative-prompt", "negative_prompt", "what the picture should not show"},
-		{"format", "format", "png or jpeg, or both; default png"},
+		{"format", "format", "png, jpeg or webp, or several; default png"},
 		{"quality", "quality", "of jpeg, 1 to 100, or a list; default 90"},
 		{"deadline", "deadline", "time as in RFC 3339 after which a job that has not begun is not drawn any more"},
 	}

@@ -43,7 +43,7 @@ type Job struct {
 	Width             *int          `json:"width,omitempty"` // pixels
 	Height            *int          `json:"height,omitempty"`
 	Scheduler         *string       `json:"scheduler,omitempty"` // a job name such as euler_a or a diffusers class name
-	Format            *string       `json:"format,omitempty"`    // png or jpeg
+	Format            *string       `json:"format,omitempty"`    // png, jpeg or webp
 	Quality           *int          `json:"quality,omitempty"`   // 1 to 100, for formats that lose detail
 	Deadline          *time.Time    `json:"deadline,omitempty"`  // judged once, when the job would enter the engine
 	TraceContext      *TraceContext `json:"trace_context,omitempty"`

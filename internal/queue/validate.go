@@ -95,16 +95,13 @@ func scheduler(name *string) error {
 }
 
 // Formats returns the image formats that this version writes.
-func Formats() []string { return []string{"png", "jpeg"} }
+func Formats() []string { return []string{"png", "jpeg", "webp"} }
 
 func format(name *string) error {
-	switch {
-	case name == nil || slices.Contains(Formats(), *name):
+	if name == nil || slices.Contains(Formats(), *name) {
 		return nil
-	case *name == "webp":
-		return &InvalidError{"format", "webp is not supported by this version; use " + strings.Join(Formats(), " or ")}
 	}
-	return &InvalidError{"format", fmt.Sprintf("must be %s, is %s", strings.Join(Formats(), " or "), show(*name))}
+	return &InvalidError{"format", fmt.Sprintf("must be one of %s, is %s", strings.Join(Formats(), ", "), show(*name))}
 }
 
 // deadline checks that the time can be written as RFC 3339 in UTC.

@@ -93,41 +93,6 @@ func TestBatchShrinks(t *testing.T) {
 	})
 }
 
-// TestBroken: when everything fails, two samples in a row end Run, and whoever waits is told to go elsewhere.
-func TestBroken(t *testing.T) {
-	for _, lanes := range []int{1, 2} {
-		synctest.Test(t, func(t *testing.T) {
-			m := newFakeModel(t)
-			m.delay = time.Millisecond
-			m.fault = func(*Call) error { return errors.New("device lost") }
-			e, stop := start(t, m, lanes, Config{MaxRows: 1})
-			types := map[string]int{}
-			var mu sync.Mutex
-			var wg sync.WaitGroup
-			for i := range 5 {
-				wg.Go(func() {
-					_, err := e.Generate(context.Background(), request(uint64(i)))
-					var typed *Error
-					if !errors.As(err, &typed) {
-						t.Errorf("got %v", err)
-						return
-					}
-					mu.Lock()
-					defer mu.Unlock()
-					types[typed.Type]++
-				})
-			}
-			wg.Wait()
-			if err := stop(); !errors.Is(err, ErrBroken) {
-				t.Errorf("Run returned %v, want ErrBroken", err)
-			}
-			if types["model_error"] == 0 || types["interrupted"] < 3 {
-				t.Errorf("%d lanes: got %v, want at most two model errors and the others interrupted", lanes, types)
-			}
-		})
-	}
-}
-
 // TestOneBadSampleIsNotABrokenDevice: both rows of one sample fail on two lanes, and the engine goes on.
 func TestOneBadSampleIsNotABrokenDevice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

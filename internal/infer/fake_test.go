@@ -194,8 +194,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// start runs an engine until the test ends; broken is what Run returned.
-func start(t testing.TB, m Model, lanes int, cfg Config) (e *Engine, broken func() error) {
+// start runs an engine until the test ends, after what is to be done to it before; stop ends it and says what Run returned.
+func start(t testing.TB, m Model, lanes int, cfg Config, before ...func(*Engine)) (e *Engine, stop func() error) {
 	t.Helper()
 	l := NewLanes(lanes)
 	cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
@@ -203,12 +203,15 @@ func start(t testing.TB, m Model, lanes int, cfg Config) (e *Engine, broken func
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, f := range before {
+		f(e)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }() // ends at stop
 	var once sync.Once
 	var result error
-	stop := func() error {
+	stop = func() error {
 		once.Do(func() {
 			cancel()
 			result = <-done

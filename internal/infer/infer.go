@@ -59,8 +59,8 @@ type Size struct{ Width, Height int }
 var (
 	// ErrStopped says that the engine stopped before the sample was done: try it elsewhere.
 	ErrStopped = &Error{Type: "interrupted", Err: errors.New("the engine stopped")}
-	// ErrBroken ends Run: two samples in a row failed alone, so the device is taken for broken.
-	ErrBroken = errors.New("two samples in a row failed alone: the device or its runtime is broken, start the process again")
+	// ErrBroken ends Run: two samples in a row failed alone, and so did a call that is known to be good.
+	ErrBroken = errors.New("the device or its runtime is broken: start the process again")
 )
 
 // Error is a failure with its class.

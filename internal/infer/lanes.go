@@ -54,25 +54,26 @@ func (l *lane) run() {
 
 // flight is a call on its way through a lane. While it flies it belongs to the lane, otherwise to the engine's Run.
 type flight struct {
-	call     Call
-	rows     []*row
 	lane     *lane
+	rows     []*row // nil for a probe
+	call     Call
+	denoise  func(context.Context) error // makes the call
 	err      error
 	duration time.Duration
 }
 
-// fly runs the call and sends the flight back.
-func (f *flight) fly(ctx context.Context, model Denoiser, back chan<- *flight) {
+// fly makes the call and sends the flight back.
+func (f *flight) fly(ctx context.Context, back chan<- *flight) {
 	start := time.Now()
-	f.err = denoise(ctx, model, &f.call)
+	f.err = f.contained(ctx)
 	f.duration = time.Since(start)
 	back <- f
 }
 
-// denoise contains a panic in the model: it fails the call, not the process.
-func denoise(ctx context.Context, model Denoiser, c *Call) (err error) {
+// contained contains a panic in the model: it fails the call, not the process.
+func (f *flight) contained(ctx context.Context) (err error) {
 	defer recovered(&err, "denoising")
-	return model.Denoise(ctx, c)
+	return f.denoise(ctx)
 }
 
 // room is where text encoders and decoders run: in a lane, so that no more calls run than there are cores, or beside the lanes, which a GPU can use.

@@ -11,14 +11,15 @@ import (
 
 // Warm runs every part of the model once in every row shape, at the model's own size, so that memory is laid out, kernels are chosen and a model that
 // does not work is found before the first job. It also sees whether rows of several samples may share a call, and keeps them apart where not. Call it
-// before Run.
+// before Run, which uses what it kept where a device seems broken.
 func (e *Engine) Warm(ctx context.Context) (err error) {
 	defer recovered(&err, "warming up")
-	text, err := e.model.Encode(ctx, e.model.Tokenize("a photograph of an astronaut riding a horse", false))
+	text, err := e.probeText(ctx)
 	if err != nil {
-		return fmt.Errorf("text encoder: %w", err)
+		return err
 	}
-	size := Size{Width: e.info.Width / e.info.ScaleFactor, Height: e.info.Height / e.info.ScaleFactor}
+	e.probe = text
+	size := e.probeSize()
 	if err := e.probeRows(ctx, text, size); err != nil {
 		return err
 	}
@@ -46,6 +47,32 @@ func (e *Engine) Warm(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// probeText returns the embedding that probes are made with: the one that Warm kept, else, where Warm never ran, one encoded now.
+func (e *Engine) probeText(ctx context.Context) (*Embedding, error) {
+	if e.probe != nil {
+		return e.probe, nil
+	}
+	text, err := e.model.Encode(ctx, e.model.Tokenize("a photograph of an astronaut riding a horse", false))
+	if err != nil {
+		return nil, fmt.Errorf("text encoder: %w", err)
+	}
+	return text, nil
+}
+
+// probeSize is the model's own.
+func (e *Engine) probeSize() Size {
+	return Size{Width: e.info.Width / e.info.ScaleFactor, Height: e.info.Height / e.info.ScaleFactor}
+}
+
+// runProbe makes a call that the warm-up has seen succeed: one row of noise at the model's own size.
+func (e *Engine) runProbe(ctx context.Context) error {
+	text, err := e.probeText(ctx)
+	if err != nil {
+		return err
+	}
+	return e.model.Denoise(ctx, e.probeCall(text, e.probeSize(), 1))
 }
 
 // probeCall is a call of n rows of noise at one timestep, in the smallest shape that holds them.

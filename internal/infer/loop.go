@@ -1,0 +1,207 @@
+package infer
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// loop is the state of Run; only its goroutine touches it.
+type loop struct {
+	*Engine
+	samples  []*sample
+	seq      uint64
+	flying   int
+	calls    int64
+	failures int          // samples that failed alone since the last call that succeeded
+	probing  bool         // a probe is in a lane
+	back     chan *flight // lanes → Run
+}
+
+func (l *loop) run(ctx context.Context) (err error) {
+	defer func() { l.abandon(err) }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // before abandon: a broken device must not keep other lanes busy
+	for {
+		var free <-chan *lane
+		if l.wantsLane() {
+			free = l.lanes.free
+		}
+		select {
+		case s := <-l.door:
+			l.join(s)
+		case s := <-l.leave:
+			s.leaving = true
+			l.endIfLeaving(s)
+		case f := <-l.back:
+			if err := l.land(f); err != nil {
+				return err
+			}
+		case lane := <-free:
+			l.fly(ctx, lane)
+		case reply := <-l.state:
+			reply <- l.load()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (l *loop) load() Load {
+	load := Load{Samples: len(l.samples), Calls: l.calls}
+	for _, s := range l.samples {
+		load.Rows += s.riding
+	}
+	return load
+}
+
+func (l *loop) join(s *sample) {
+	l.seq++
+	s.seq = l.seq
+	l.samples = append(l.samples, s)
+}
+
+// suspect reports whether the device may be broken: two samples in a row failed alone. That may be bad luck (a size that the model cannot do, met twice), so
+// a call that is known to be good decides. No other call starts before its answer, or it might take more samples with it.
+func (l *loop) suspect() bool { return l.failures >= 2 }
+
+func (l *loop) wantsLane() bool {
+	if l.suspect() {
+		return !l.probing
+	}
+	return slices.ContainsFunc(l.samples, (*sample).ready)
+}
+
+// fly sends the next rows into a lane, or the probe.
+func (l *loop) fly(ctx context.Context, lane *lane) {
+	f := &flight{lane: lane}
+	if l.suspect() {
+		l.probing = true
+		f.denoise = l.runProbe
+		l.cfg.Logger.Warn("two samples in a row failed alone: trying a call that is known to be good")
+	} else {
+		f.rows = pick(l.samples, l.cfg.MaxRows, l.info.OneSample)
+		f.call = Call{Size: f.rows[0].sample.size, Rows: board(l.samples, f.rows, time.Now()), Pad: pad(len(f.rows), l.cfg.RowShapes)}
+		f.denoise = func(ctx context.Context) error { return l.model.Denoise(ctx, &f.call) }
+	}
+	l.flying++
+	lane.work <- func() { f.fly(ctx, l.back) }
+}
+
+// land takes a call back: rows, then the steps of the samples that are whole again, then the lane. The error is not nil when the device is broken.
+func (l *loop) land(f *flight) error {
+	l.flying--
+	defer func() { l.lanes.free <- f.lane }()
+	if f.rows == nil {
+		return l.landProbe(f)
+	}
+	failed := f.err != nil
+	if failed {
+		l.cfg.Logger.Warn("a UNet call failed", slog.Int("rows", len(f.rows)), slog.Any("error", f.err))
+	} else {
+		l.calls++
+		l.failures = 0
+		if l.cfg.OnCall != nil {
+			l.cfg.OnCall(len(f.rows), f.call.Pad, f.duration)
+		}
+	}
+	for _, r := range f.rows {
+		r.sample.giveBack(r, len(f.rows), failed)
+	}
+	if s := f.rows[0].sample; failed && len(f.rows) == 1 {
+		l.fail(s, classed("model_error", f.err))
+		return nil
+	}
+	for i, r := range f.rows {
+		if i == 0 || f.rows[i-1].sample != r.sample { // the rows of a sample stand together
+			l.settle(r.sample)
+		}
+	}
+	return nil
+}
+
+// landProbe judges the device. A call that succeeded while the probe was in its lane speaks for it, too.
+func (l *loop) landProbe(f *flight) error {
+	l.probing = false
+	switch {
+	case f.err == nil:
+		l.failures = 0
+		l.cfg.Logger.Info("the call succeeded: the device is sound")
+	case l.suspect():
+		return fmt.Errorf("two samples in a row failed alone, and so did a call of noise at the model's own size: %w: %w", f.err, ErrBroken)
+	default:
+		l.cfg.Logger.Warn("the call failed, but others succeeded meanwhile", slog.Any("error", f.err))
+	}
+	return nil
+}
+
+// fail ends a sample whose row failed alone. A sample counts once, whatever its other row does.
+func (l *loop) fail(s *sample, err error) {
+	if s.failure == nil {
+		s.failure, s.leaving = err, true
+		l.failures++
+	}
+	l.endIfLeaving(s)
+}
+
+// settle moves a sample on after rows of it came back.
+func (l *loop) settle(s *sample) {
+	if s.riding > 0 || l.endIfLeaving(s) {
+		return
+	}
+	if s.back == len(s.rows) {
+		finished, err := s.advance()
+		if finished || err != nil {
+			l.end(s, err)
+			return
+		}
+	}
+	s.settleTime(time.Now())
+}
+
+func (l *loop) endIfLeaving(s *sample) bool {
+	if !s.leaving || s.riding > 0 {
+		return false
+	}
+	l.end(s, context.Canceled)
+	return true
+}
+
+// end gives the sample back to its Generate; no row of it is riding.
+func (l *loop) end(s *sample, err error) {
+	i := slices.Index(l.samples, s)
+	if i < 0 {
+		return // its caller left just as it ended
+	}
+	l.samples = slices.Delete(l.samples, i, i+1)
+	if s.failure != nil {
+		err = s.failure
+	}
+	if s.begun {
+		s.settleTime(time.Now())
+	} else {
+		s.wait += time.Since(s.since)
+	}
+	s.done <- err
+}
+
+// abandon waits for the lanes and ends every sample.
+func (l *loop) abandon(err error) {
+	for ; l.flying > 0; l.flying-- {
+		f := <-l.back
+		for _, r := range f.rows {
+			r.sample.riding--
+		}
+		l.lanes.free <- f.lane
+	}
+	if err == nil {
+		err = ErrStopped
+	} else {
+		err = &Error{Type: ErrStopped.Type, Err: err}
+	}
+	for _, s := range slices.Clone(l.samples) {
+		l.end(s, err)
+	}
+}

@@ -35,7 +35,7 @@ type downloads struct {
 }
 
 // openDownloads opens the folder that the flags name; nil if they name none.
-func openDownloads(f *storeFlags, batch string, logger *slog.Logger) (*downloads, error) {
+func openDownloads(f *downloadFlags, batch string, logger *slog.Logger) (*downloads, error) {
 	if f.out == "" {
 		return nil, nil //nolint:nilnil // a nil *downloads is one that fetches nothing
 	}

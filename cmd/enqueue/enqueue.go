@@ -58,7 +58,7 @@ Exit codes: 0 done, 1 something broke, 2 bad input or any job failed, 3 any job 
 type enqueueFlags struct {
 	broker    brokerFlags
 	telemetry telemetryFlags
-	store     storeFlags
+	store     downloadFlags
 	jobs      jobFlags
 
 	batch       string

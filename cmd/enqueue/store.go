@@ -13,16 +13,13 @@ import (
 	"github.com/stipple-ai/stipple/internal/upload"
 )
 
-// storeFlags say where pictures are and where they shall go.
+// storeFlags say where pictures are.
 type storeFlags struct {
-	out      string
 	config   upload.Config
 	endpoint string // AWS_ENDPOINT_URL, which AWS_ENDPOINT_URL_S3 goes before
 }
 
 func (f *storeFlags) define(fs *pflag.FlagSet) {
-	fs.StringVar(&f.out, "out", "", "download each picture into this folder as it lands, with a manifest.jsonl; implies --wait, and goes on with what is there")
-	own(fs, "out")
 	c := &f.config
 	fs.StringVar(&c.Bucket, "s3-bucket", "", "bucket of the pictures; default the one that each result names")
 	fs.StringVar(&c.Prefix, "s3-prefix", "", "prefix of every key, ending in /; default <queue-prefix>/")
@@ -45,24 +42,53 @@ func (f *storeFlags) keyPrefix(queuePrefix string) string {
 	return f.config.Prefix
 }
 
-// check judges the settings, and completes them.
-func (f *storeFlags) check(queuePrefix string) error {
+// complete fills in what follows from other settings.
+func (f *storeFlags) complete(queuePrefix string) {
 	c := &f.config
 	c.Prefix = f.keyPrefix(queuePrefix)
 	if c.Endpoint == "" {
 		c.Endpoint = f.endpoint
 	}
-	if f.out == "" {
-		if err := upload.ValidatePrefix(c.Prefix); err != nil { // keys are printed
-			return fmt.Errorf("S3_PREFIX (--s3-prefix): %w", err)
-		}
-		return nil
-	}
-	judged := *c
+}
+
+// check completes the settings and judges them for a command that may reach the store. Where no bucket is set the
+// results name it.
+func (f *storeFlags) check(queuePrefix string) error {
+	f.complete(queuePrefix)
+	judged := f.config
 	if judged.Bucket == "" {
 		judged.Bucket = "named-by-results"
 	}
 	return judged.Validate()
+}
+
+// checkKeys is check for a command that does no more than print keys.
+func (f *storeFlags) checkKeys(queuePrefix string) error {
+	f.complete(queuePrefix)
+	if err := upload.ValidatePrefix(f.config.Prefix); err != nil {
+		return fmt.Errorf("S3_PREFIX (--s3-prefix): %w", err)
+	}
+	return nil
+}
+
+// downloadFlags say where pictures are and where they shall go.
+type downloadFlags struct {
+	storeFlags
+	out string
+}
+
+func (f *downloadFlags) define(fs *pflag.FlagSet) {
+	fs.StringVar(&f.out, "out", "", "download each picture into this folder as it lands, with a manifest.jsonl; implies --wait, and goes on with what is there")
+	own(fs, "out")
+	f.storeFlags.define(fs)
+}
+
+// check judges the settings, and completes them.
+func (f *downloadFlags) check(queuePrefix string) error {
+	if f.out == "" {
+		return f.checkKeys(queuePrefix)
+	}
+	return f.storeFlags.check(queuePrefix)
 }
 
 // stores opens the stores of buckets, each once. Its methods may be called from several goroutines.

@@ -25,7 +25,7 @@ Exit codes: 0 every job succeeded, 1 something broke, 2 any job failed or ran ou
 // waitFlags are those of `enqueue wait`.
 type waitFlags struct {
 	broker brokerFlags
-	store  storeFlags
+	store  downloadFlags
 	json   bool
 }
 

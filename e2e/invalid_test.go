@@ -118,7 +118,7 @@ func TestInvalidJobs(t *testing.T) {
 			t.Errorf("%s: the dead letter holds %.60q", name, letter.Data)
 		}
 		for h, want := range map[string]string{
-			"Nats-Msg-Id": fmt.Sprintf("bad/%d", i), "traceparent": traceparent, "X-Mine": "kept", "Stipple-Error-Type": "invalid_job",
+			"Stipple-Msg-Id": fmt.Sprintf("bad/%d", i), "traceparent": traceparent, "X-Mine": "kept", "Stipple-Error-Type": "invalid_job",
 			"Stipple-Subject": w.subject("jobs", "normal", "sd15", "bad"),
 		} {
 			if got := letter.Header[h]; !slices.Equal(got, []string{want}) {

@@ -10,8 +10,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Headers of a dead letter, beside those of the job's own message, which keep its Nats-Msg-Id and traceparent.
+// Headers of a dead letter, beside those of the job's own message such as traceparent. Its Nats-Msg-Id is a dead
+// letter's own: under the job's, DEAD would take the letter of a job that was put back for one that it has.
 const (
+	HeaderMsgID     = "Stipple-Msg-Id"          // Nats-Msg-Id of the job's message; not there if it had none
 	HeaderErrorType = "Stipple-Error-Type"      // one of the closed list
 	HeaderError     = "Stipple-Error"           // what went wrong, on one line
 	HeaderTraceID   = "Stipple-Trace-Id"        // of the attempt that failed; 32 hexadecimal digits
@@ -32,16 +34,14 @@ type Failure struct {
 // DeadLetter stores the message of d, body and headers, in DEAD and returns once it is stored. The caller then
 // records a failed result, if d.HasID, and calls Term. A message that is stored already is not stored twice.
 //
-// With a lease that may be lost the error is ErrLeaseLost: the job may be well in other hands. A DEAD stream
-// without room is ErrStreamFull.
+// With a lease that may be lost, before or while it waits for the broker, the error is ErrLeaseLost: the job may
+// be well in other hands. A DEAD stream without room is ErrStreamFull.
 func (c *Client) DeadLetter(ctx context.Context, d *Delivery, f Failure) error {
 	doing := "storing the dead letter of job " + d.String()
-	if d.LeaseLost() {
-		return fmt.Errorf("%s: %w", doing, ErrLeaseLost)
-	}
 	header := plainHeader(d.Header)
+	header.Set(jetstream.MsgIDHeader, d.deadMsgID())
 	if id := d.Header.Get(jetstream.MsgIDHeader); id != "" {
-		header.Set(jetstream.MsgIDHeader, id)
+		header.Set(HeaderMsgID, id)
 	}
 	header.Set(HeaderErrorType, f.Type)
 	header.Set(HeaderError, oneLine(f.Message, 1024))
@@ -59,7 +59,7 @@ func (c *Client) DeadLetter(ctx context.Context, d *Delivery, f Failure) error {
 	}
 	msg := &nats.Msg{Subject: subject, Header: header, Data: d.Data}
 	// Whether it was stored now or before is the same to the caller: nothing stored for another message stays.
-	_, err := c.putLast(ctx, doing, c.names.DeadStream(), msg, func(last *jetstream.RawStreamMsg) verdict {
+	_, err := c.putLast(ctx, doing, c.names.DeadStream(), msg, d.Held, func(last *jetstream.RawStreamMsg) verdict {
 		for _, h := range []string{HeaderSequence, HeaderPublished} {
 			if last.Header.Get(h) != header.Get(h) {
 				return older // of another message: an earlier retry, or a queue that was made anew
@@ -68,4 +68,10 @@ func (c *Client) DeadLetter(ctx context.Context, d *Delivery, f Failure) error {
 		return ours
 	})
 	return err
+}
+
+// deadMsgID is the Nats-Msg-Id of a delivery's dead letter. Sequence and time name the job's message also among
+// those of a stream that was made anew.
+func (d *Delivery) deadMsgID() string {
+	return fmt.Sprintf("dead/%d/%d", d.StreamSeq, d.Published.UnixNano())
 }

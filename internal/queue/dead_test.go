@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 // poison is a message that never becomes a job, delivered.
@@ -48,7 +49,7 @@ func TestDeadLetter(t *testing.T) {
 			t.Errorf("body %s, want %s", letter.Data, d.Data)
 		}
 		for header, want := range map[string]string{
-			"Nats-Msg-Id": tt.msgID, "traceparent": "00-a-b-01", "Stipple-Error-Type": "invalid_job",
+			"Stipple-Msg-Id": tt.msgID, "traceparent": "00-a-b-01", "Stipple-Error-Type": "invalid_job",
 			"Stipple-Error": strings.ReplaceAll(f.Message, "\n", " "), "Stipple-Trace-Id": f.TraceID, "Stipple-Attempts": "3",
 			"Stipple-Subject": "jobs.normal.m.b",
 		} {
@@ -62,6 +63,36 @@ func TestDeadLetter(t *testing.T) {
 	}
 	if n := waiting(t, c, "JOBS"); n != 0 {
 		t.Errorf("%d jobs left", n)
+	}
+}
+
+// A job put back within the dedupe window of DEAD, under the id it had, by who knows nothing of retries: its second
+// dead letter is not taken for the first.
+func TestDeadLettersOfOneMsgID(t *testing.T) {
+	t.Parallel()
+	_, c := newQueue(t, shortLease)
+	jobs, err := c.stream(t.Context(), "JOBS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := jobs.CachedInfo().Config
+	cfg.Duplicates = 100 * time.Millisecond
+	if _, err := c.js.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	source := newSource(t, c, SourceConfig{Layout: shortLease})
+	for range 2 {
+		d := poison(t, c, source, "b/7")
+		if err := c.DeadLetter(t.Context(), d, Failure{Type: TypeInvalidJob}); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Term(t.Context(), "x"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * cfg.Duplicates) // until JOBS takes the id again
+	}
+	if n := waiting(t, c, "DEAD"); n != 2 {
+		t.Errorf("%d dead letters, want 2", n)
 	}
 }
 
@@ -80,6 +111,22 @@ func TestDeadLetterOfAChunk(t *testing.T) {
 	}
 	if n := waiting(t, c, "DEAD"); n != 3 {
 		t.Errorf("%d dead letters, want 3", n)
+	}
+}
+
+// The lease is looked at before each try, not before the first alone: what was ours when the broker went away may
+// be another worker's when it is back.
+func TestDeadLetterWhoseLeaseRunsOutMeanwhile(t *testing.T) {
+	t.Parallel()
+	s, c := newQueue(t, shortLease)
+	d := poison(t, c, newSource(t, c, SourceConfig{Layout: shortLease}), "b/7")
+	s.Suspend()
+	eventually(t, "the client notices", func() bool { return !c.Connected() })
+	if d.LeaseLost() {
+		t.Fatal("the lease is lost before the test has begun") // a machine that stood still for 2 s
+	}
+	if err := c.DeadLetter(t.Context(), d, Failure{Type: TypeInvalidJob}); !errors.Is(err, ErrLeaseLost) {
+		t.Errorf("DeadLetter: %v, want ErrLeaseLost", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/nats-io/nats.go"
@@ -17,13 +18,23 @@ import (
 // It waits for a broker that is away until ctx ends. A RESULTS stream without room is ErrStreamFull: the job is
 // held until there is some.
 func (c *Client) Record(ctx context.Context, r Result) (bool, error) {
+	return c.RecordHeld(ctx, r, nil)
+}
+
+// RecordHeld is Record for a result that only the one who holds the job may give: before each try to write any
+// but a success, held is asked, and its error, such as ErrLeaseLost, ends the tries and is in the error returned.
+// A success is right whoever has the job by now. (*Delivery).Held is such a check; nil allows everything.
+func (c *Client) RecordHeld(ctx context.Context, r Result, held func() error) (bool, error) {
+	if r.Status == Succeeded {
+		held = nil
+	}
 	data, err := r.Encode()
 	if err != nil {
 		return false, err
 	}
 	id := r.Identity()
 	msg := &nats.Msg{Subject: c.names.ResultSubject(id.Batch, id.Index), Data: data}
-	return c.putLast(ctx, "recording the result of job "+id.MsgID(), c.names.ResultsStream(), msg, func(last *jetstream.RawStreamMsg) verdict {
+	return c.putLast(ctx, "recording the result of job "+id.MsgID(), c.names.ResultsStream(), msg, held, func(last *jetstream.RawStreamMsg) verdict {
 		if bytes.Equal(last.Data, data) {
 			return ours
 		}
@@ -73,19 +84,26 @@ const (
 )
 
 // putLast publishes a message as the first of its subject, or after a last one that gives way, by
-// compare-and-swap on that one's sequence. It returns whether the message is the last one now.
-func (c *Client) putLast(ctx context.Context, doing, streamName string, msg *nats.Msg, judge func(last *jetstream.RawStreamMsg) verdict) (bool, error) {
-	stream, err := c.stream(ctx, streamName)
-	if err != nil {
-		return false, err
-	}
+// compare-and-swap on that one's sequence. It returns whether the message is the last one now. Before each try
+// held, if there is one, may refuse: a broker that was away for a while may have given the job to another worker.
+func (c *Client) putLast(ctx context.Context, doing, streamName string, msg *nats.Msg, held func() error, judge func(last *jetstream.RawStreamMsg) verdict) (bool, error) {
 	stored := false
 	var after uint64 // sequence of the message to follow, 0 for none
-	err = c.try(ctx, doing, func(ctx context.Context) error {
-		_, err := c.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(after))
+	var refused error
+	err := c.try(ctx, doing, func(ctx context.Context) error {
+		if held != nil {
+			if refused = held(); refused != nil {
+				return refused
+			}
+		}
+		_, err := c.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(after), jetstream.WithRetryAttempts(0)) // of its own, which ask nobody
 		if !wrongLastSequence(err) {
 			stored = err == nil
 			return err
+		}
+		stream, getErr := c.stream(ctx, streamName)
+		if getErr != nil {
+			return getErr
 		}
 		last, getErr := stream.GetLastMsgForSubject(ctx, msg.Subject)
 		if errors.Is(getErr, jetstream.ErrMsgNotFound) {
@@ -105,5 +123,8 @@ func (c *Client) putLast(ctx context.Context, doing, streamName string, msg *nat
 		after = last.Sequence
 		return again(err)
 	})
+	if refused != nil {
+		return false, fmt.Errorf("%s: %w", doing, refused)
+	}
 	return stored, err
 }

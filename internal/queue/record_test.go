@@ -147,3 +147,40 @@ func TestRecordWaitsForTheBroker(t *testing.T) {
 		t.Errorf("Record: %v, %v", stored, err)
 	}
 }
+
+func TestRecordHeld(t *testing.T) {
+	t.Parallel()
+	_, c := newQueue(t, Layout{})
+	lost := func() error { return ErrLeaseLost }
+	for _, status := range []string{Failed, Cancelled, Expired} {
+		if stored, err := c.RecordHeld(t.Context(), result(status, 0, "a"), lost); stored || !errors.Is(err, ErrLeaseLost) || ErrorType(err) == TypeBroker {
+			t.Errorf("%s: %v, %v; want ErrLeaseLost, of which the broker knows nothing", status, stored, err)
+		}
+	}
+	if n := waiting(t, c, "RESULTS"); n != 0 {
+		t.Errorf("%d results", n)
+	}
+	if stored, err := c.RecordHeld(t.Context(), result(Succeeded, 0, "a"), lost); !stored || err != nil {
+		t.Errorf("a success: %v, %v", stored, err)
+	}
+	if stored, err := c.RecordHeld(t.Context(), result(Failed, 1, "b"), func() error { return nil }); !stored || err != nil {
+		t.Errorf("held: %v, %v", stored, err)
+	}
+}
+
+func TestRecordHeldAsksBeforeEachTry(t *testing.T) {
+	t.Parallel()
+	s, c := newQueue(t, Layout{})
+	s.Suspend()
+	eventually(t, "the client notices", func() bool { return !c.Connected() })
+	asked := 0
+	held := func() error {
+		if asked++; asked < 4 {
+			return nil
+		}
+		return ErrLeaseLost
+	}
+	if _, err := c.RecordHeld(t.Context(), result(Failed, 0, "a"), held); !errors.Is(err, ErrLeaseLost) || asked != 4 {
+		t.Errorf("asked %d times, %v; want ErrLeaseLost at the fourth", asked, err)
+	}
+}

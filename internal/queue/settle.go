@@ -52,7 +52,7 @@ func (d *Delivery) Nak(ctx context.Context, delay time.Duration) error {
 	if delay > 0 {
 		payload += ` {"delay": ` + strconv.FormatInt(delay.Nanoseconds(), 10) + `}`
 	}
-	if err := d.ask(ctx, payload, 1, d.checkLease); err != nil {
+	if err := d.ask(ctx, payload, 1, d.Held); err != nil {
 		return fmt.Errorf("handing back job %s: %w", d, err)
 	}
 	return nil
@@ -64,7 +64,7 @@ func (d *Delivery) Term(ctx context.Context, reason string) error {
 	if !d.settle() {
 		return fmt.Errorf("terminating job %s: %w", d, ErrSettled)
 	}
-	if err := d.ask(ctx, ackTerm+" "+oneLine(reason, 200), ackTries, d.checkLease); err != nil {
+	if err := d.ask(ctx, ackTerm+" "+oneLine(reason, 200), ackTries, d.Held); err != nil {
 		return fmt.Errorf("terminating job %s: %w", d, err)
 	}
 	return nil
@@ -83,7 +83,8 @@ func (d *Delivery) settle() bool {
 	return true
 }
 
-func (d *Delivery) checkLease() error {
+// Held returns ErrLeaseLost if the lease may be lost, else nil: a check for RecordHeld.
+func (d *Delivery) Held() error {
 	if d.LeaseLost() {
 		return ErrLeaseLost
 	}

@@ -53,6 +53,7 @@ type follower struct {
 	after    uint64             // sequence of the last message that was yielded
 	consumer jetstream.Consumer // nil to be made anew
 	seen     uint64             // the consumer's sequence of its last message
+	left     uint64             // messages that were stored and not yet delivered, as of the last one
 }
 
 // open makes a consumer if there is none.
@@ -69,7 +70,7 @@ func (f *follower) open(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		f.consumer, f.seen = consumer, 0
+		f.consumer, f.seen, f.left = consumer, 0, consumer.CachedInfo().NumPending
 		return nil
 	})
 }
@@ -89,7 +90,7 @@ func (f *follower) pull(ctx context.Context, yield func(Followed) bool) bool {
 			f.forget() // one was lost on its way
 			return true
 		}
-		f.seen, f.after = meta.Sequence.Consumer, meta.Sequence.Stream
+		f.seen, f.after, f.left = meta.Sequence.Consumer, meta.Sequence.Stream, meta.NumPending
 		r, err := DecodeResult(msg.Data())
 		if err != nil {
 			f.client.log.Warn("a damaged result is ignored", slog.String("subject", msg.Subject()), slog.Any("error", err))

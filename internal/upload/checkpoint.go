@@ -27,9 +27,9 @@ func (s *Store) PutCheckpoint(ctx context.Context, key string, state []byte) err
 		return fmt.Errorf("putting %s: a checkpoint of %d bytes: at most %d are read back", s.target(key), len(state), MaxCheckpoint)
 	}
 	sum := sha256.Sum256(state)
+	hash := hex.EncodeToString(sum[:])
 	_, err := s.putOnce(ctx, putRequest{
-		key: key, body: state, contentType: "application/octet-stream",
-		metadata: map[string]string{checkpointHash: hex.EncodeToString(sum[:])},
+		key: key, body: state, sha256: hash, contentType: "application/octet-stream", metadata: map[string]string{checkpointHash: hash},
 	})
 	return err
 }

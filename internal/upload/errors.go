@@ -134,6 +134,8 @@ func answer(status int, code string, c *call) (typ, reason string) {
 		return TypeConfig, "a tag is not one that the store takes: correct S3_TAGS"
 	case "InvalidBucketName":
 		return TypeConfig, "this is no valid bucket name: correct S3_BUCKET"
+	case "XAmzContentSHA256Mismatch", "BadDigest":
+		return TypeStorage, "other bytes arrived than were sent: is there a proxy before the store that changes them?"
 	case "RequestTimeout":
 		return TypeStorage, "the store did not receive the request in time"
 	}

@@ -66,12 +66,12 @@ func parseKey(prefix, key string) (k ObjectKey, ok bool) {
 	name, ext, _ := strings.Cut(name, ".") // without an extension it is a checkpoint's
 	index, spec16, ok := strings.Cut(name, "-")
 	n, err := strconv.ParseInt(index, 10, 64)
-	return ObjectKey{Batch: batch, Index: n, Spec16: spec16, Ext: ext}, ok && err == nil && n >= 0 && isSpec16(spec16)
+	return ObjectKey{Batch: batch, Index: n, Spec16: spec16, Ext: ext}, ok && err == nil && n >= 0 && isHex(spec16, 16)
 }
 
-// isSpec16 reports whether s is 16 lower-case hex digits.
-func isSpec16(s string) bool {
-	return len(s) == 16 && strings.Trim(s, "0123456789abcdef") == ""
+// isHex reports whether s is n lower-case hex digits.
+func isHex(s string, n int) bool {
+	return len(s) == n && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // ValidatePrefix reports what is wrong with S3_PREFIX. It is empty, or ends in "/" so that the prefix of one tenant

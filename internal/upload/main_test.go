@@ -1,8 +1,10 @@
 package upload
 
 import (
+	"fmt"
 	"image"
 	"math/rand/v2"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -11,6 +13,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(sinkVariable) != "" {
+		if err := serveSink(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	var ignore []goleak.Option
 	for _, name := range s3d.Lingering() {
 		ignore = append(ignore, goleak.IgnoreAnyFunction(name))

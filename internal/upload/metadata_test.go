@@ -1,6 +1,8 @@
 package upload
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"math"
 	"strings"
 	"testing"
@@ -9,10 +11,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// catMetadata is what a worker writes for an ordinary job, at its longest.
+// hexSHA256 is the hash of what lies in a file.
+func hexSHA256(file []byte) string {
+	sum := sha256.Sum256(file)
+	return hex.EncodeToString(sum[:])
+}
+
+// catMetadata is what a worker writes for the object "a picture" of an ordinary job, at its longest.
 func catMetadata() Metadata {
 	return Metadata{
-		Spec16: "0123456789abcdef", SHA256: strings.Repeat("ab", 32), PixelsSHA256: strings.Repeat("cd", 32),
+		Spec16: "0123456789abcdef", SHA256: hexSHA256([]byte("a picture")), PixelsSHA256: strings.Repeat("cd", 32),
 		Model: strings.Repeat("m", 64), ModelDigest: "sha256:" + strings.Repeat("ef", 32), Seed: math.MaxUint64,
 		TraceID: strings.Repeat("12", 16), Width: 1024, Height: 768, Attempt: 3, Worker: strings.Repeat("ö", 64),
 		PromptTruncated: true, RowsMean: 7.123456789012345,

@@ -149,8 +149,7 @@ func reset(conn *net.TCPConn) {
 
 // calls are all the ways to use a store.
 func calls(s *Store) map[string]func(context.Context) error {
-	image := cat()
-	image.Body = make([]byte, 8<<20) // more than the system takes off our hands
+	image := bigCat(8 << 20) // more than the system takes off our hands
 	return map[string]func(context.Context) error{
 		"Put": func(ctx context.Context) error {
 			_, err := s.Put(ctx, testKey, image)

@@ -27,10 +27,12 @@ type PutResult struct {
 // Put stores the object unless the key is taken. A taken key is no error: the stored object is the image, and the result
 // describes it; whether it belongs to the job is for the caller to compare (Metadata.Spec16).
 //
+// The store checks the body against Metadata.SHA256, or a hash that is computed here if that is not set.
+//
 // The error is an *Error, except for metadata that no store takes. Put tries a few times within seconds; waiting out an
 // outage is the caller's work, which may call again with the same object as often as it likes.
 func (s *Store) Put(ctx context.Context, key string, o Object) (PutResult, error) {
-	request := putRequest{key: key, body: o.Body, contentType: o.ContentType, metadata: o.Metadata.Encode()}
+	request := putRequest{key: key, body: o.Body, sha256: o.Metadata.SHA256, contentType: o.ContentType, metadata: o.Metadata.Encode()}
 	if err := checkSize(request.metadata); err != nil {
 		return PutResult{}, fmt.Errorf("putting %s: %w", s.target(key), err)
 	}
@@ -78,6 +80,7 @@ func (s *Store) Put(ctx context.Context, key string, o Object) (PutResult, error
 type putRequest struct {
 	key         string
 	body        []byte
+	sha256      string // of body, in hex; anything else if it is not known
 	contentType string
 	metadata    map[string]string // user-defined, in ASCII
 	conditional bool              // only if nothing is there
@@ -88,18 +91,22 @@ type putRequest struct {
 func (s *Store) putOnce(ctx context.Context, r putRequest) (encryption string, err error) {
 	ctx, span := s.startSpan(ctx, "PutObject", r.key)
 	span.settings = s.config.options()
-	out, err := s.client.PutObject(ctx, s.putInput(r))
+	if s.putter != nil {
+		encryption, err = s.putter.put(ctx, r)
+	} else {
+		encryption, err = s.sdkPut(ctx, r)
+	}
 	if err == nil {
 		span.End(nil)
-		return string(out.ServerSideEncryption), nil
+		return encryption, nil
 	}
 	failed := classify(ctx, "putting", s.target(r.key), err, span.call)
 	span.End(failed)
 	return "", failed
 }
 
-// putInput is the request in the SDK's terms.
-func (s *Store) putInput(r putRequest) *s3.PutObjectInput {
+// sdkPut is putter.put for buckets that have none.
+func (s *Store) sdkPut(ctx context.Context, r putRequest) (encryption string, err error) {
 	in := &s3.PutObjectInput{
 		Bucket:               aws.String(s.config.Bucket),
 		Key:                  aws.String(r.key),
@@ -119,5 +126,9 @@ func (s *Store) putInput(r putRequest) *s3.PutObjectInput {
 	if s.config.SSEKMSKeyID != "" {
 		in.SSEKMSKeyId = aws.String(s.config.SSEKMSKeyID)
 	}
-	return in
+	out, err := s.client.PutObject(ctx, in)
+	if err != nil {
+		return "", err
+	}
+	return string(out.ServerSideEncryption), nil
 }

@@ -22,6 +22,7 @@ import (
 type Store struct {
 	config  Config
 	client  *s3.Client
+	putter  *putter // nil where the SDK must put
 	http    *attemptClient
 	tracer  trace.Tracer
 	found   atomic.Pointer[Capabilities] // nil until they are known
@@ -66,6 +67,7 @@ func Open(ctx context.Context, c Config, tracer trace.Tracer) (*Store, error) {
 		o.Retryer = newRetryer(c)
 		o.Logger = logging.Nop{} // what it would print on standard error is in the error as well
 	})
+	s.putter = newPutter(ctx, c, s.client.Options(), s.http)
 	return s, nil
 }
 

@@ -73,6 +73,14 @@ func cat() Object {
 	return Object{Body: []byte("a picture"), ContentType: "image/png", Metadata: catMetadata()}
 }
 
+// bigCat is one with n bytes.
+func bigCat(n int) Object {
+	o := cat()
+	o.Body = make([]byte, n)
+	o.Metadata.SHA256 = hexSHA256(o.Body)
+	return o
+}
+
 // mustPut puts and checks that the object was created.
 func mustPut(t *testing.T, s *Store, key string, o Object) {
 	t.Helper()

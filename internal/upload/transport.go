@@ -15,12 +15,16 @@ import (
 // take longer than a whole lease.
 const minRate = 64 << 10
 
+// writeBuffer lets a small picture and its headers leave in one write. A larger one goes on past the buffer.
+const writeBuffer = 64 << 10
+
 // attemptClient gives every attempt its own deadline, and notes for the caller's span what was asked and answered.
 // It is the HTTP client of the SDK; retries are above it.
 type attemptClient struct {
 	client  *http.Client
 	timeout time.Duration
-	rate    int64 // minRate
+	rate    int64        // minRate
+	offset  atomic.Int64 // what to add to this machine's clock to have the store's, by its last answer
 }
 
 // newAttemptClient wraps a transport, which it owns.
@@ -28,6 +32,7 @@ func newAttemptClient(transport *http.Transport, c Config) *attemptClient {
 	transport.ResponseHeaderTimeout = c.AttemptTimeout
 	transport.MaxIdleConns = c.Uploads
 	transport.MaxIdleConnsPerHost = c.Uploads
+	transport.WriteBufferSize = writeBuffer
 	return &attemptClient{
 		timeout: c.AttemptTimeout,
 		rate:    minRate,
@@ -57,9 +62,34 @@ func (c *attemptClient) Do(req *http.Request) (*http.Response, error) {
 		return nil, d.explain(err)
 	}
 	call.answered(resp)
+	c.readClock(resp)
+	if resp.ContentLength == 0 { // nothing to wait for, and nothing to copy
+		resp.Body = http.NoBody
+		d.stop()
+		return resp, nil
+	}
 	d.timer.Reset(c.timeout + c.transferTime(resp.ContentLength))
 	resp.Body = &deadlineBody{ReadCloser: resp.Body, deadline: d}
 	return resp, nil
+}
+
+// readClock notes what time the store says it is, unless a cache kept the answer.
+func (c *attemptClient) readClock(resp *http.Response) {
+	if resp.Header.Get("Age") != "" {
+		return
+	}
+	if now, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		c.offset.Store(int64(time.Until(now)))
+	}
+}
+
+// clockOffset is what to add to this machine's clock for a signature: nothing while it is about right, since the store's
+// time is known to the second only.
+func (c *attemptClient) clockOffset() time.Duration {
+	if offset := time.Duration(c.offset.Load()); offset.Abs() > skewThreshold {
+		return offset
+	}
+	return 0
 }
 
 // closeIdle closes the connections that wait for the next call.

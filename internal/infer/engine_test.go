@@ -133,6 +133,33 @@ func TestStop(t *testing.T) {
 	})
 }
 
+// TestStopIsNoFailure: calls that come back with an error because they were told to stop are no sign of a broken device, in whatever order Run hears of it.
+func TestStopIsNoFailure(t *testing.T) {
+	for range 30 {
+		synctest.Test(t, func(t *testing.T) {
+			m := newFakeModel(t)
+			m.delay = time.Second
+			e, stop := start(t, m, 4, Config{Encoders: 8})
+			var wg sync.WaitGroup
+			for i := range 4 {
+				wg.Go(func() {
+					if _, err := e.Generate(context.Background(), request(uint64(i))); !errors.Is(err, ErrStopped) || errors.Is(err, ErrBroken) {
+						t.Errorf("got %v, want ErrStopped", err)
+					}
+				})
+			}
+			time.Sleep(4500 * time.Millisecond) // all lanes fly
+			if m.flying != 4 {
+				t.Errorf("%d calls fly, want 4", m.flying)
+			}
+			if err := stop(); err != nil {
+				t.Errorf("Run returned %v", err)
+			}
+			wg.Wait()
+		})
+	}
+}
+
 func TestOneSampleACall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newFakeModel(t)

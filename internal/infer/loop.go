@@ -17,14 +17,13 @@ type loop struct {
 	calls    int64
 	failures int          // samples that failed alone since the last call that succeeded
 	probing  bool         // a probe is in a lane
+	broken   error        // why the device is taken for broken
 	back     chan *flight // lanes → Run
 }
 
-func (l *loop) run(ctx context.Context) (err error) {
-	defer func() { l.abandon(err) }()
+func (l *loop) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // before abandon: a broken device must not keep other lanes busy
-	for {
+	for ctx.Err() == nil && l.broken == nil {
 		var free <-chan *lane
 		if l.wantsLane() {
 			free = l.lanes.free
@@ -36,17 +35,17 @@ func (l *loop) run(ctx context.Context) (err error) {
 			s.leaving = true
 			l.endIfLeaving(s)
 		case f := <-l.back:
-			if err := l.land(f); err != nil {
-				return err
-			}
+			l.land(ctx, f)
 		case lane := <-free:
 			l.fly(ctx, lane)
 		case reply := <-l.state:
 			reply <- l.load()
 		case <-ctx.Done():
-			return nil
 		}
 	}
+	cancel()
+	l.abandon(ctx)
+	return l.broken
 }
 
 func (l *loop) load() Load {
@@ -90,13 +89,24 @@ func (l *loop) fly(ctx context.Context, lane *lane) {
 	lane.work <- func() { f.fly(ctx, l.back) }
 }
 
-// land takes a call back: rows, then the steps of the samples that are whole again, then the lane. The error is not nil when the device is broken.
-func (l *loop) land(f *flight) error {
+// land takes a call back: rows, then the steps of the samples that are whole again, then the lane.
+func (l *loop) land(ctx context.Context, f *flight) {
 	l.flying--
-	defer func() { l.lanes.free <- f.lane }()
-	if f.rows == nil {
-		return l.landProbe(f)
+	switch {
+	case l.broken != nil, f.err != nil && ctx.Err() != nil:
+		// What a broken device gives is worth nothing, and what failed after it was told to stop says nothing of its samples, nor of the device.
+		for _, r := range f.rows {
+			r.sample.takeBack(r)
+		}
+	case f.rows == nil:
+		l.judge(f.err)
+	default:
+		l.landRows(f)
 	}
+	l.lanes.free <- f.lane
+}
+
+func (l *loop) landRows(f *flight) {
 	failed := f.err != nil
 	if failed {
 		l.cfg.Logger.Warn("a UNet call failed", slog.Int("rows", len(f.rows)), slog.Any("error", f.err))
@@ -112,29 +122,27 @@ func (l *loop) land(f *flight) error {
 	}
 	if s := f.rows[0].sample; failed && len(f.rows) == 1 {
 		l.fail(s, classed("model_error", f.err))
-		return nil
+		return
 	}
 	for i, r := range f.rows {
 		if i == 0 || f.rows[i-1].sample != r.sample { // the rows of a sample stand together
 			l.settle(r.sample)
 		}
 	}
-	return nil
 }
 
-// landProbe judges the device. A call that succeeded while the probe was in its lane speaks for it, too.
-func (l *loop) landProbe(f *flight) error {
+// judge takes the probe's answer. A call that succeeded while the probe was in its lane speaks for the device, too.
+func (l *loop) judge(err error) {
 	l.probing = false
 	switch {
-	case f.err == nil:
+	case err == nil:
 		l.failures = 0
 		l.cfg.Logger.Info("the call succeeded: the device is sound")
 	case l.suspect():
-		return fmt.Errorf("two samples in a row failed alone, and so did a call of noise at the model's own size: %w: %w", f.err, ErrBroken)
+		l.broken = fmt.Errorf("two samples in a row failed alone, and so did a call of noise at the model's own size: %w: %w", err, ErrBroken)
 	default:
-		l.cfg.Logger.Warn("the call failed, but others succeeded meanwhile", slog.Any("error", f.err))
+		l.cfg.Logger.Warn("the call failed, but others succeeded meanwhile", slog.Any("error", err))
 	}
-	return nil
 }
 
 // fail ends a sample whose row failed alone. A sample counts once, whatever its other row does.
@@ -187,21 +195,16 @@ func (l *loop) end(s *sample, err error) {
 	s.done <- err
 }
 
-// abandon waits for the lanes and ends every sample.
-func (l *loop) abandon(err error) {
-	for ; l.flying > 0; l.flying-- {
-		f := <-l.back
-		for _, r := range f.rows {
-			r.sample.riding--
-		}
-		l.lanes.free <- f.lane
+// abandon ends every sample, once the calls under way, which were told to stop, have come back. A step that is done by then counts.
+func (l *loop) abandon(ctx context.Context) {
+	for l.flying > 0 {
+		l.land(ctx, <-l.back)
 	}
-	if err == nil {
-		err = ErrStopped
-	} else {
-		err = &Error{Type: ErrStopped.Type, Err: err}
+	why := ErrStopped
+	if l.broken != nil {
+		why = &Error{Type: ErrStopped.Type, Err: l.broken}
 	}
 	for _, s := range slices.Clone(l.samples) {
-		l.end(s, err)
+		l.end(s, why)
 	}
 }

@@ -112,6 +112,12 @@ func (s *sample) giveBack(r *row, n int, failed bool) {
 	s.rowsSum += n
 }
 
+// takeBack takes a row out of a call that was told to stop: as if it had not ridden.
+func (s *sample) takeBack(r *row) {
+	s.riding--
+	r.state = rowReady
+}
+
 // settleTime books the stretch that ends now; call it when the last row riding came back and its step, if any, was taken.
 func (s *sample) settleTime(now time.Time) {
 	s.denoise += now.Sub(s.since)

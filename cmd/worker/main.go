@@ -51,7 +51,14 @@ func run(ctx context.Context, forget func(), args []string, getenv func(string) 
 			return &worker.ConfigError{Err: err}
 		}
 		cfg.Logger, cfg.Getenv, cfg.Version = logger, getenv, version()
-		defer watchdog(ctx, forget, cfg.DrainTimeout+cfg.FlushTimeout, logger)()
+		defer context.AfterFunc(ctx, forget)()
+		leaving, leave := context.WithCancel(ctx) // also when it was no signal that made it leave
+		defer leave()
+		cfg.OnLeave = leave
+		defer watchdog(leaving, cfg.DrainTimeout+cfg.FlushTimeout, func() {
+			logger.Error("not gone in time: ending the process; what it held is delivered again when the leases run out")
+			os.Exit(exitBroken)
+		})()
 		return worker.Run(ctx, cfg)
 	}, getenv)
 	cmd.SetArgs(args)
@@ -102,22 +109,20 @@ func config(err error) error {
 	return &worker.ConfigError{Err: err}
 }
 
-// watchdog lets a second signal end the process, and ends it itself when a leave takes longer than it may: a native call that never returns must not keep a pod. The
-// returned function calls it off.
-func watchdog(ctx context.Context, forget func(), limit time.Duration, logger *slog.Logger) (stop func()) {
+// watchdog ends the process when a leave takes longer than limit and half a second: a native call that never returns must not keep a pod. The returned function
+// calls it off.
+func watchdog(leaving context.Context, limit time.Duration, end func()) (stop func()) {
 	done := make(chan struct{})
 	go func() { // ends with the worker, or the process
 		select {
 		case <-done:
 			return
-		case <-ctx.Done():
+		case <-leaving.Done():
 		}
-		forget()
 		select {
 		case <-done:
 		case <-time.After(limit + 500*time.Millisecond):
-			logger.Error("not gone in time: ending the process; what it held is delivered again when the leases run out")
-			os.Exit(exitBroken)
+			end()
 		}
 	}()
 	return func() { close(done) }

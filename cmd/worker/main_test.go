@@ -5,6 +5,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -91,5 +92,41 @@ func TestFinish(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]string{"a": "b"}, got.Store.Tags); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestWatchdog ends a process that does not end by itself, in the time from whatever made it leave, and no other.
+func TestWatchdog(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		leaves, ends time.Duration // from the start; 0: never
+		want         time.Duration
+	}{
+		{"never leaves", 0, time.Hour, 0},
+		{"leaves in time", time.Second, 3 * time.Second, 0},
+		{"hangs", time.Second, 0, time.Second + 2500*time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin, ended := time.Now(), time.Duration(0)
+				leaving, leave := context.WithCancel(t.Context())
+				stop := watchdog(leaving, 2*time.Second, func() { ended = time.Since(begin) })
+				if c.leaves > 0 {
+					time.Sleep(c.leaves)
+					leave()
+				}
+				if c.ends > 0 {
+					time.Sleep(c.ends - c.leaves)
+				} else {
+					time.Sleep(time.Hour)
+				}
+				stop()
+				leave()
+				synctest.Wait()
+				if ended != c.want {
+					t.Errorf("ended after %v, want %v", ended, c.want)
+				}
+			})
+		})
 	}
 }

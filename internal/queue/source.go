@@ -14,6 +14,10 @@ type SourceConfig struct {
 	JobTimeout time.Duration // JOB_TIMEOUT: how long a delivery's lease is kept; default 1 h
 	IdleMin    time.Duration // Wait's first sleep; default 100 ms
 	IdleMax    time.Duration // and its longest; default 1 s
+
+	// HandBackBy says when what a Fetch handed back, whose context has ended, must be through, besides that it takes
+	// 2 s at most. It is asked when that begins; nil, and a zero time, set no bound.
+	HandBackBy func() time.Time
 }
 
 // DefaultJobTimeout is the JobTimeout of a SourceConfig that sets none.
@@ -35,6 +39,7 @@ type Source struct {
 	client     *Client
 	layout     Layout
 	jobTimeout time.Duration
+	handBackBy func() time.Time
 	taps       [][]*tap // by priority, in the order of Priorities; then by model
 	picks      int
 	idle       backoff
@@ -49,7 +54,7 @@ func (c *Client) NewSource(cfg SourceConfig) (*Source, error) {
 	if len(layout.Models) == 0 {
 		return nil, &ConfigError{"MODELS", errors.New("no model is named")}
 	}
-	s := &Source{client: c, layout: layout, jobTimeout: cfg.JobTimeout, idle: backoff{min: cfg.IdleMin, max: cfg.IdleMax}}
+	s := &Source{client: c, layout: layout, jobTimeout: cfg.JobTimeout, handBackBy: cfg.HandBackBy, idle: backoff{min: cfg.IdleMin, max: cfg.IdleMax}}
 	if s.jobTimeout == 0 {
 		s.jobTimeout = DefaultJobTimeout
 	}
@@ -125,7 +130,13 @@ func (s *Source) order() []*tap {
 // handBack gives back deliveries that arrived too late to be returned: none of them was begun.
 func (s *Source) handBack(late []*Delivery) {
 	// The caller's context has ended; a short one of its own bounds this.
-	ctx, cancel := context.WithTimeout(context.Background(), ackTimeout)
+	by := time.Now().Add(ackTimeout)
+	if s.handBackBy != nil {
+		if limit := s.handBackBy(); !limit.IsZero() && limit.Before(by) {
+			by = limit
+		}
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), by)
 	defer cancel()
 	for _, d := range late {
 		if d.HasID {

@@ -191,6 +191,29 @@ func TestFetchGivesBackWhatCameTooLate(t *testing.T) {
 	}
 }
 
+// TestHandingBackIsBounded: what came too late is handed back only as long as the caller can wait, not until an absent
+// broker is back.
+func TestHandingBackIsBounded(t *testing.T) {
+	t.Parallel()
+	layout := Layout{Models: []string{"m"}}
+	s, c := newQueue(t, layout)
+	const bound = 50 * time.Millisecond
+	source := newSource(t, c, SourceConfig{Layout: layout, HandBackBy: func() time.Time {
+		s.Suspend()
+		return time.Now().Add(bound)
+	}})
+	wantNothing(t, source)
+	publish(t, c, High, plainJob(0))
+	publish(t, c, Normal, plainJob(1))
+	visible(t, c, layout)
+	if _, err := source.Fetch(&lateContext{Context: t.Context()}, 10); !errors.Is(err, context.Canceled) {
+		t.Fatalf("Fetch: %v", err)
+	}
+	if took := time.Since(source.handBackBy()); took > ackTimeout/2 {
+		t.Errorf("it took %v longer than it may", took)
+	}
+}
+
 func TestSourceNeedsModels(t *testing.T) {
 	var config *ConfigError
 	if _, err := (&Client{}).NewSource(SourceConfig{}); !errors.As(err, &config) || config.Setting != "MODELS" {

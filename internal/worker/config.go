@@ -41,14 +41,16 @@ type Config struct {
 	HTTPAddr     string        // "" serves nothing
 	HTTPOptional bool          // nobody asked for HTTPAddr: where it is taken, by another worker on this machine, nothing is served
 
-	Getenv func(string) string // for the OTEL_* variables; nil: none are set
-	Logger *slog.Logger
+	OnLeave func()              // told once when the worker begins to leave, whatever made it; DrainTimeout counts from there
+	Getenv  func(string) string // for the OTEL_* variables; nil: none are set
+	Logger  *slog.Logger
 
 	// autoRows: nobody said how many rows a CPU's calls have, so each model's default decides: the two rows of a guided picture, or one. Two in a call cost up to
 	// a fifth less than one after the other where the latents are small, and the same where they are large (docs/performance.md).
 	autoRows bool
 
-	askTime time.Duration // of one call to the broker; 0: askTime. Less in tests
+	wrap    func(infer.Model) infer.Model // nil; tests have a model fail or hang
+	askTime time.Duration                 // of one call to the broker; 0: askTime. Less in tests
 }
 
 // Normalize returns c with its defaults, or every problem it has, each naming the setting.

@@ -72,7 +72,7 @@ func (j *job) hold(ctx context.Context, doing string, op func(context.Context) e
 		j.gate.close(j, err)
 		select {
 		case <-time.After(pause/2 + rand.N(pause)):
-		case <-j.draining: // one more try
+		case <-j.drain.begun: // one more try
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -42,6 +42,7 @@ type job struct {
 	looked   bool // the store was asked for its image and has none, or will not say
 
 	begun   atomic.Bool // a row of it has been in a lane: leaving waits for it
+	counted bool        // in the drain's tally; under Worker.mu
 	holding atomic.Bool // it waits for a service that is away: leaving does not wait for it
 }
 

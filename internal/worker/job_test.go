@@ -26,7 +26,7 @@ func (r *running) job() *job {
 		r.t.Fatal(err)
 	}
 	w := &Worker{cfg: cfg, log: log, telemetry: telemetry, queue: r.client, store: &store{Store: r.store, keyPrefix: prefix(r.t) + "/"}, slots: newSlots(1),
-		jobs: map[*job]struct{}{}, state: queue.WorkerReady, draining: make(chan struct{})}
+		jobs: map[*job]struct{}{}, state: queue.WorkerReady, drain: drain{begun: make(chan struct{})}}
 	d := r.delivery()
 	_, span := telemetry.Tracer().Start(context.Background(), "test")
 	j := &job{Worker: w, d: d, log: log, span: span, cancel: func(error) {}, phases: startPhases(d.Received)}
@@ -110,8 +110,7 @@ func TestAFailureStaysCountedWhileLeaving(t *testing.T) {
 	if err := r.jetstream().DeleteStream(t.Context(), r.client.Names().DeadStream()); err != nil {
 		t.Fatal(err)
 	}
-	j.setState(queue.WorkerDraining)
-	close(j.draining)
+	j.startDrain()
 	if outcome := j.settle(t.Context(), &infer.Error{Type: queue.TypeModelError, Err: errors.New("it broke")}); outcome != otel.OutcomeRequeued {
 		t.Errorf("outcome %s, want %s", outcome, otel.OutcomeRequeued)
 	}

@@ -11,11 +11,8 @@ import (
 	"github.com/stipple-ai/stipple/internal/queue"
 )
 
-// Bounds of what a job says to the broker after its own context has ended: leaving must not wait for a broker that is away.
-const (
-	handBackTime = 2 * time.Second
-	lastWordTime = 100 * time.Millisecond // also of a job that ends when the drain does
-)
+// handBackTime bounds what a job says to the broker after its own context has ended: leaving must not wait for a broker that is away.
+const handBackTime = 2 * time.Second
 
 // settle ends the delivery as the table of error types says, and returns the outcome for span and metrics.
 func (j *job) settle(ctx context.Context, err error) (outcome string) {
@@ -160,13 +157,9 @@ func (j *job) outlive(ctx context.Context) (context.Context, context.CancelFunc)
 	if ctx.Err() == nil {
 		return context.WithCancel(ctx)
 	}
-	now := time.Now()
-	end := now.Add(handBackTime)
-	if by := j.drainEnd(); !by.IsZero() && by.Before(end) {
+	end := time.Now().Add(handBackTime)
+	if by := j.lastWord(); !by.IsZero() && by.Before(end) {
 		end = by
-		if least := now.Add(lastWordTime); end.Before(least) { // a job whose last call to the model came back late
-			end = least
-		}
 	}
 	return context.WithDeadline(context.WithoutCancel(ctx), end)
 }

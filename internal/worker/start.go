@@ -60,7 +60,11 @@ func loadModel(ctx context.Context, c Config, rt *ort.Runtime, lanes *infer.Lane
 		beside = 1
 	}
 	maxRows, shapes := c.rows(m, p.Info())
-	m.engine, err = infer.New(p, lanes, infer.Config{
+	var drawn infer.Model = p
+	if c.wrap != nil {
+		drawn = c.wrap(p)
+	}
+	m.engine, err = infer.New(drawn, lanes, infer.Config{
 		Encoders: beside, Decoders: beside,
 		MaxRows: maxRows, RowShapes: shapes, Limits: infer.Limits{MaxPixels: c.MaxPixels}, Logger: c.Logger,
 		OnCall: func(rows, _ int, d time.Duration) { t.Metrics.Call(measured, path.Name, rows, d) },

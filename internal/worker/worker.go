@@ -33,14 +33,15 @@ type Worker struct {
 	slots     *slots
 	gate      gate
 
-	mu      sync.Mutex
-	jobs    map[*job]struct{} // held now
-	state   string            // a queue.Worker… constant
-	drainBy time.Time         // when the drain ends; zero before it begins
+	drain drain
 
-	draining chan struct{} // closed when the drain begins
+	mu     sync.Mutex
+	jobs   map[*job]struct{} // held now
+	state  string            // a queue.Worker… constant
+	broken error             // why the worker cannot go on
 
-	handling sync.WaitGroup // jobs
+	handling sync.WaitGroup // the fetch loop and the jobs
+	ended    chan struct{}  // closed while no goroutine uses a model; work replaces it
 }
 
 // store is the bucket, with the prefix of its keys.
@@ -155,6 +156,7 @@ func (w *Worker) metricsOf(ctx context.Context, j *job, delta int) {
 func (w *Worker) finished(ctx context.Context, j *job, outcome, failed string) {
 	took := time.Since(j.d.Received)
 	w.metricsOf(ctx, j, -1)
+	j.count(outcome)
 	w.telemetry.Metrics.JobDone(ctx, otel.JobStats{Model: j.d.Model, Outcome: outcome, ErrorType: failed, Stream: w.queue.Names().JobsStream(), Consumer: j.d.Consumer, Duration: took})
 	j.log.InfoContext(ctx, "job", slog.String("outcome", outcome), slog.Duration("took", took.Round(time.Millisecond)))
 }

@@ -158,32 +158,6 @@ func TestStorageAway(t *testing.T) {
 	}
 }
 
-// TestLeaving: what has not begun goes back at once and uncounted, what has begun is finished, and the next worker does the rest.
-func TestLeaving(t *testing.T) {
-	r := startWorker(t, func(c *Config) { c.Lanes, c.Slots = 1, 4 })
-	for i := range int64(4) {
-		j := quick("b", i)
-		j.NumInferenceSteps = new(60)
-		r.publish(j)
-	}
-	r.awaitProgress("b")
-	begin := time.Now()
-	if err := r.stop(); err != nil {
-		t.Fatal(err)
-	}
-	if took := time.Since(begin); took > 7*time.Second {
-		t.Errorf("leaving took %v", took)
-	}
-	next := startWorker(t, nil)
-	for i := range int64(4) {
-		res := next.result("b", i)
-		next.checkImage(res)
-		if res.Attempt != 1 {
-			t.Errorf("job %d: %d attempts were counted, want 1", i, res.Attempt)
-		}
-	}
-}
-
 // awaitProgress waits until a job of the batch is told to be under way.
 func (r *running) awaitProgress(batch string) {
 	r.t.Helper()

@@ -1,0 +1,253 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stipple-ai/stipple/internal/infer"
+	"github.com/stipple-ai/stipple/internal/local/otlpd"
+	"github.com/stipple-ai/stipple/internal/otel"
+	"github.com/stipple-ai/stipple/internal/queue"
+)
+
+// TestLeaving: what has not begun goes back at once and uncounted, what has begun is finished, and the next worker does the rest.
+func TestLeaving(t *testing.T) {
+	r := startWorker(t, func(c *Config) { c.Lanes, c.Slots = 1, 4 })
+	for i := range int64(4) {
+		j := quick("b", i)
+		j.NumInferenceSteps = new(60)
+		r.publish(j)
+	}
+	r.awaitProgress("b")
+	begin := time.Now()
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begin); took > 7*time.Second {
+		t.Errorf("leaving took %v", took)
+	}
+	next := startWorker(t, nil)
+	for i := range int64(4) {
+		res := next.result("b", i)
+		next.checkImage(res)
+		if res.Attempt != 1 {
+			t.Errorf("job %d: %d attempts were counted, want 1", i, res.Attempt)
+		}
+	}
+}
+
+// TestLeavingCountsFromTheSignal: a fetch that the broker does not answer takes nothing away from the drain, and does not hold it up.
+func TestLeavingCountsFromTheSignal(t *testing.T) {
+	telemetry, err := otel.Setup(t.Context(), otel.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := &Worker{cfg: Config{DrainTimeout: 5 * time.Second}, log: slog.New(slog.DiscardHandler), telemetry: telemetry, drain: drain{begun: make(chan struct{})}}
+		answered := make(chan struct{})
+		w.handling.Go(func() { <-answered }) // the fetch loop
+		begin := time.Now()
+		w.startDrain()
+		time.Sleep(time.Second)
+		w.startDrain() // again, for another reason
+		var stopped time.Duration
+		left := w.leave(errors.New("a test"), func(error) { stopped = time.Since(begin) })
+		if took := time.Since(begin); !left || took != 5*time.Second || stopped != 4*time.Second {
+			t.Errorf("left %t after %v, its jobs stopped after %v; want true, 5s, 4s", left, took, stopped)
+		}
+		close(answered)
+	})
+}
+
+// hanging is a model whose calls hang once it is told to, and say so.
+type hanging struct {
+	infer.Model
+	from  atomic.Bool
+	hung  chan struct{} // closed when the first call hangs
+	once  sync.Once
+	until chan struct{}
+
+	release func()
+}
+
+func (m *hanging) Denoise(ctx context.Context, c *infer.Call) error {
+	if m.from.Load() {
+		m.once.Do(func() { close(m.hung) })
+		<-m.until
+	}
+	return m.Model.Denoise(ctx, c)
+}
+
+// hang makes a worker's model one that can hang, until it is released or the test ends.
+func hang(t *testing.T, c *Config) *hanging {
+	m := &hanging{hung: make(chan struct{}), until: make(chan struct{})}
+	c.wrap = func(inner infer.Model) infer.Model {
+		m.Model = inner
+		return m
+	}
+	m.release = sync.OnceFunc(func() { close(m.until) })
+	t.Cleanup(m.release)
+	return m
+}
+
+// TestACallThatDoesNotReturn: the worker leaves without it, in time and with an error; what it held goes to the next at once, and is not counted as begun, for
+// nobody knows whose fault it is.
+func TestACallThatDoesNotReturn(t *testing.T) {
+	var m *hanging
+	r := startWorker(t, func(c *Config) {
+		m = hang(t, c)
+		c.Lanes, c.DrainTimeout, c.FlushTimeout = 1, time.Second, 500*time.Millisecond
+	})
+	r.awaitReady()
+	m.from.Store(true)
+	r.publish(quick("b", 0), quick("b", 1))
+	<-m.hung
+	begin := time.Now()
+	err := r.stop()
+	if took := time.Since(begin); !errors.Is(err, errStuck) || took > 2*time.Second {
+		t.Errorf("Run returned %v after %v, want %v within DRAIN_TIMEOUT + FLUSH_TIMEOUT + 0.5 s", err, took, errStuck)
+	}
+	for range 2 {
+		d := r.delivery()
+		if waited := time.Since(begin); waited > 2*time.Second {
+			t.Errorf("%s came back after %v: its lease ran out", d, waited)
+		}
+		if start, err := r.client.Begin(t.Context(), d); err != nil || start.Attempt != 1 {
+			t.Errorf("the next start of %s is %+v (%v), want the first", d, start, err)
+		}
+		d.Release()
+	}
+	m.release()
+	r.awaitLog("the call to the model has returned after all")
+}
+
+// TestDrainCountsEachJobOnce, whatever becomes of it.
+func TestDrainCountsEachJobOnce(t *testing.T) {
+	sink, err := otlpd.Start(otlpd.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := sink.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	r := startWorker(t, func(c *Config) {
+		c.Lanes, c.Slots, c.DrainTimeout = 1, 4, 2*time.Millisecond // the jobs that go back at once are still there when the rest does
+		c.Getenv = func(name string) string {
+			return map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": sink.Endpoint()}[name]
+		}
+	})
+	r.publish(long("b", 0), long("b", 1), long("b", 2), long("b", 3))
+	r.awaitProgress("b")
+	r.awaitHeld(4)
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, span := range sink.Spans() {
+		if span.Name == otel.SpanDrain {
+			if span.Attributes["drain.finished"] != int64(0) || span.Attributes["drain.handed_back"] != int64(4) {
+				t.Errorf("drain tells of %v", span.Attributes)
+			}
+			return
+		}
+	}
+	t.Error("no drain span arrived")
+}
+
+// TestOnLeaveIsToldOfEveryReason to leave, a signal or a device that is broken, when leaving begins.
+func TestOnLeaveIsToldOfEveryReason(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		cause func(*running, *failing)
+	}{
+		{"a signal", func(r *running, _ *failing) { r.cancel() }},
+		{"a broken device", func(r *running, m *failing) {
+			m.from.Store(true)
+			r.publish(quick("b", 0), quick("b", 1))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			told := make(chan struct{})
+			m := &failing{}
+			r := startWorker(t, func(c *Config) {
+				c.Lanes = 1
+				c.OnLeave = func() { close(told) }
+				c.wrap = func(inner infer.Model) infer.Model {
+					m.Model = inner
+					return m
+				}
+			})
+			r.awaitReady()
+			c.cause(r, m)
+			<-told
+			if err := r.wait(); (c.name == "a signal") != (err == nil) {
+				t.Errorf("Run returned %v", err)
+			}
+		})
+	}
+}
+
+// failing is a model whose calls fail once it is told to.
+type failing struct {
+	infer.Model
+	from atomic.Bool
+}
+
+func (m *failing) Denoise(ctx context.Context, c *infer.Call) error {
+	if m.from.Load() {
+		return errors.New("the device fell off the bus")
+	}
+	return m.Model.Denoise(ctx, c)
+}
+
+// long is a job that takes seconds.
+func long(batch string, index int64) queue.Job {
+	j := quick(batch, index)
+	j.NumInferenceSteps = new(900)
+	return j
+}
+
+// awaitReady waits until the worker fetches.
+func (r *running) awaitReady() {
+	r.t.Helper()
+	r.awaitLog("msg=ready")
+}
+
+// awaitLog waits until the worker has logged text.
+func (r *running) awaitLog(text string) {
+	r.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(r.log.String(), text); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			r.t.Fatalf("the log does not say %q:\n%s", text, r.log)
+		}
+	}
+}
+
+// awaitHeld waits until the worker holds n jobs.
+func (r *running) awaitHeld(n int) {
+	r.t.Helper()
+	consumer, err := r.jetstream().Consumer(r.t.Context(), r.client.Names().JobsStream(), queue.ConsumerName(queue.Normal, "sd15"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		info, err := consumer.Info(r.t.Context())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if info.NumAckPending == n {
+			return
+		}
+		if time.Now().After(deadline) {
+			r.t.Fatalf("%d jobs are held, want %d", info.NumAckPending, n)
+		}
+	}
+}

@@ -12,8 +12,9 @@ import (
 // Followed is a result in the order in which results were stored.
 type Followed struct {
 	Result
-	Sequence uint64 // in RESULTS; FollowResults goes on after it
-	Pending  uint64 // further results that are stored already
+	Sequence uint64    // in RESULTS; FollowResults goes on after it
+	Pending  uint64    // further results that are stored already
+	Stored   time.Time // when the broker stored it
 }
 
 const (
@@ -96,7 +97,7 @@ func (f *follower) pull(ctx context.Context, yield func(Followed) bool) bool {
 			f.client.log.Warn("a damaged result is ignored", slog.String("subject", msg.Subject()), slog.Any("error", err))
 			continue
 		}
-		if !yield(Followed{r, meta.Sequence.Stream, meta.NumPending}) {
+		if !yield(Followed{r, meta.Sequence.Stream, meta.NumPending, meta.Timestamp}) {
 			return false
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -16,6 +17,9 @@ func TestReadResults(t *testing.T) {
 		for r, err := range c.ReadResults(t.Context(), batch) {
 			if err != nil {
 				t.Fatal(err)
+			}
+			if age := time.Since(r.Stored); age < 0 || age > time.Minute {
+				t.Errorf("%s was stored at %v", r.Identity(), r.Stored)
 			}
 			indexes = append(indexes, r.Index)
 		}

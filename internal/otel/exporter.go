@@ -9,7 +9,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -29,9 +28,8 @@ type delivery struct {
 }
 
 // deliver sends items. A batch that the collector finds too large goes in
-// halves; one that protobuf refuses (a byte that is no UTF-8: the SDK does not
-// look) goes again through clean, where there is one. weight is what one item counts for.
-func deliver[T any](ctx context.Context, d *delivery, items []T, weight func(T) int, clean func([]T) []T, send func(context.Context, []T) error) {
+// halves. weight is what one item counts for.
+func deliver[T any](ctx context.Context, d *delivery, items []T, weight func(T) int, send func(context.Context, []T) error) {
 	begin := time.Now()
 	n := 0
 	for _, x := range items {
@@ -43,14 +41,11 @@ func deliver[T any](ctx context.Context, d *delivery, items []T, weight func(T) 
 	switch {
 	case !bad:
 		d.stats.end(ctx, n, n, "", time.Since(begin))
-	case errors.Is(err, proto.Error) && clean != nil:
-		d.stats.again(n)
-		deliver(ctx, d, clean(items), weight, nil, send)
 	case failed.reason == reasonTooLarge && len(items) > 1:
 		d.stats.again(n)
 		half := len(items) / 2
-		deliver(ctx, d, items[:half], weight, clean, send)
-		deliver(ctx, d, items[half:], weight, clean, send)
+		deliver(ctx, d, items[:half], weight, send)
+		deliver(ctx, d, items[half:], weight, send)
 	default:
 		lost := n
 		if failed.items >= 0 {
@@ -63,7 +58,7 @@ func deliver[T any](ctx context.Context, d *delivery, items []T, weight func(T) 
 
 func one[T any](T) int { return 1 }
 
-// spanExporter makes its attempts with the SDK's exporter.
+// spanExporter makes its attempts with a spanClient.
 type spanExporter struct {
 	sdktrace.SpanExporter
 	*delivery
@@ -72,12 +67,12 @@ type spanExporter struct {
 
 // ExportSpans implements [sdktrace.SpanExporter].
 func (e *spanExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	deliver(ctx, e.delivery, spans, one, cleanSpans, e.SpanExporter.ExportSpans)
+	deliver(ctx, e.delivery, spans, one, e.SpanExporter.ExportSpans)
 	e.queue.left(len(spans))
 	return nil
 }
 
-// logExporter does the same for log records, whose text the handler has cleaned.
+// logExporter does the same for log records, with the SDK's exporter; the handler has cleaned their text.
 type logExporter struct {
 	sdklog.Exporter
 	*delivery
@@ -86,7 +81,7 @@ type logExporter struct {
 
 // Export implements [sdklog.Exporter].
 func (e *logExporter) Export(ctx context.Context, records []sdklog.Record) error {
-	deliver(ctx, e.delivery, records, one, nil, e.Exporter.Export)
+	deliver(ctx, e.delivery, records, one, e.Exporter.Export)
 	e.queue.left(len(records))
 	return nil
 }
@@ -104,7 +99,7 @@ func (e *metricExporter) Export(ctx context.Context, rm *metricdata.ResourceMetr
 	if len(items) == 0 {
 		return nil
 	}
-	deliver(ctx, e.delivery, items, dataPoints, nil, func(ctx context.Context, some []scopedMetric) error {
+	deliver(ctx, e.delivery, items, dataPoints, func(ctx context.Context, some []scopedMetric) error {
 		if len(some) == len(items) {
 			return e.Exporter.Export(ctx, rm)
 		}

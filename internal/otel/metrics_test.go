@@ -29,6 +29,7 @@ func exercise(ctx context.Context, m *Metrics) {
 	m.Upload(ctx, "m", "", 1, 80*time.Millisecond)
 	m.Stored(ctx, "m", 300_000)
 	m.Upload(ctx, "m", "storage", 2, time.Second)
+	m.Sent(ctx, "JOBS", 2)
 	m.Operation(ctx, OperationAck, "", time.Millisecond)
 	m.DeadLetter(ctx, "m", "model_error")
 	m.UnknownVersion(ctx)
@@ -77,6 +78,7 @@ func TestPrometheus(t *testing.T) {
 		`worker_upload_retries_total{model_name="m"} 3`,
 		`worker_upload_duration_seconds_count{error_type="storage",model_name="m"} 1`,
 		`worker_dead_letters_total{error_type="model_error",model_name="m"} 1`,
+		`messaging_client_sent_messages_total{messaging_destination_name="JOBS",messaging_operation_name="publish",messaging_system="nats"} 2`,
 		`worker_unknown_versions_total 1`,
 		`worker_model_load_duration_seconds{model_name="m"} 1`,
 		`worker_warmup_duration_seconds{model_name="m"} 1`,

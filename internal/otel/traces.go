@@ -1,9 +1,10 @@
 package otel
 
 import (
+	"cmp"
 	"context"
+	"errors"
 
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -35,18 +36,10 @@ func (t *Telemetry) buildTraces(ctx context.Context, o Options, res *resource.Re
 		}
 	}
 	if c.Traces.URL != nil {
-		queue, err := t.spanQueue(ctx, o, batch)
-		switch {
-		case err != nil:
-			t.withoutExporter(ctx, o, signalTraces, err)
-		default:
-			opts = append(opts, sdktrace.WithSpanProcessor(keep(queue)))
-			if err := observeSpans(t.meter, queue); err != nil {
-				return err
-			}
-			if err := observeQueue(t.meter, "span", "batching_span_processor", queue.queueStats); err != nil {
-				return err
-			}
+		queue, err := t.spanQueue(o, batch)
+		opts = append(opts, sdktrace.WithSpanProcessor(keep(queue)))
+		if err := errors.Join(err, observeSpans(t.meter, queue), observeQueue(t.meter, "span", "batching_span_processor", queue.queueStats)); err != nil {
+			return err
 		}
 	}
 	provider := sdktrace.NewTracerProvider(opts...)
@@ -56,23 +49,12 @@ func (t *Telemetry) buildTraces(ctx context.Context, o Options, res *resource.Re
 }
 
 // spanQueue makes the OTLP exporter of spans with what stands before it.
-func (t *Telemetry) spanQueue(ctx context.Context, o Options, batch []sdktrace.BatchSpanProcessorOption) (*spanQueue, error) {
+func (t *Telemetry) spanQueue(o Options, batch []sdktrace.BatchSpanProcessorOption) (*spanQueue, error) {
 	s := t.config.Traces
-	attempt, err := otlptracehttp.New(ctx,
-		otlptracehttp.WithEndpointURL(printableURL(s.URL)),
-		otlptracehttp.WithHeaders(s.Headers),
-		otlptracehttp.WithCompression(otlptracehttp.NoCompression), // the transport compresses
-		otlptracehttp.WithEncoding(otlptracehttp.EncodingProtobuf),
-		otlptracehttp.WithTLSClientConfig(nil), // the client has it; the SDK would refuse one read from the environment for http
-		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{Enabled: false}),
-		otlptracehttp.WithHTTPClient(t.client(o, s)))
-	if err != nil {
-		return nil, err
-	}
 	d := t.delivery(signalTraces, "otlp_http_span_exporter", s)
 	stats := &queueStats{limit: int64(t.config.Batch.Queue)}
 	q := &spanQueue{
-		SpanProcessor: sdktrace.NewBatchSpanProcessor(&spanExporter{SpanExporter: attempt, delivery: d, queue: stats}, batch...),
+		SpanProcessor: sdktrace.NewBatchSpanProcessor(&spanExporter{SpanExporter: newSpanClient(t.client(o, s), s, cmp.Or(o.ServiceVersion, "devel")), delivery: d, queue: stats}, batch...),
 		queueStats:    stats, losses: t.losses,
 	}
 	return q, observeExporter(t.meter, "span", d)

@@ -203,14 +203,11 @@ func (j *job) result(status string) queue.Result {
 	return r
 }
 
-// record writes the job's result. One that is there already, by another attempt, is as good.
+// record writes the job's result. One that is there already, by another attempt, is as good. Any but a success is only for the holder of the lease to say:
+// queue.ErrLeaseLost where that may be another worker.
 func (j *job) record(ctx context.Context, r queue.Result) error {
-	ask := j.askHolding
-	if r.Status == queue.Succeeded { // true whoever holds the lease
-		ask = j.ask
-	}
-	return ask(ctx, "recording the result", func(ctx context.Context) error {
-		_, err := j.queue.Record(ctx, r)
+	return j.ask(ctx, "recording the result", func(ctx context.Context) error {
+		_, err := j.queue.RecordHeld(ctx, r, j.d.Held)
 		return err
 	})
 }

@@ -28,17 +28,6 @@ func (j *job) ask(ctx context.Context, doing string, op func(context.Context) er
 	})
 }
 
-// askHolding is ask for a word that only the holder of the lease may say: that the job failed, expired or was cancelled. Whether it still is, is looked at before each
-// try; queue.ErrLeaseLost if not.
-func (j *job) askHolding(ctx context.Context, doing string, op func(context.Context) error) error {
-	return j.ask(ctx, doing, func(ctx context.Context) error {
-		if j.d.LeaseLost() {
-			return fmt.Errorf("%s: %w", doing, queue.ErrLeaseLost)
-		}
-		return op(ctx)
-	})
-}
-
 // hold runs op until it is done or fails for a reason that is the job's own. While the store or the broker is away, the job keeps its picture and its
 // lease, its time does not count, and nothing more is fetched: the work is not thrown away, and no job fails. It ends with ctx.
 func (j *job) hold(ctx context.Context, doing string, op func(context.Context) error) error {

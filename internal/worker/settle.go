@@ -91,7 +91,7 @@ func (j *job) handBack(ctx context.Context, typ string, err error) string {
 func (j *job) deadLetter(ctx context.Context, typ string, err error) string {
 	j.log.ErrorContext(ctx, "the job failed for good: it is a dead letter now", slog.String("error.type", typ), slog.Any("error", err), slog.Int("attempt", j.attempt))
 	failure := queue.ResultError{Type: typ, Message: err.Error()}
-	err = j.askHolding(ctx, "publishing the dead letter", func(ctx context.Context) error {
+	err = j.ask(ctx, "publishing the dead letter", func(ctx context.Context) error {
 		return j.queue.DeadLetter(ctx, j.d, queue.Failure{Type: typ, Message: failure.Message, TraceID: j.span.SpanContext().TraceID().String(), Attempts: j.attempt})
 	})
 	if err == nil && j.d.HasID {

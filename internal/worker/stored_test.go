@@ -86,7 +86,7 @@ func TestAnImageThatIsInTheWay(t *testing.T) {
 			endpoint := shared.store.Endpoint()
 			if !c.readable {
 				endpoint = proxy(t, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
-					if (r.Method == http.MethodHead || r.Method == http.MethodGet) && strings.HasPrefix(r.URL.Path, "/"+bucket+"/"+prefix(t)) {
+					if (r.Method == http.MethodHead || r.Method == http.MethodGet) && strings.HasPrefix(r.URL.Path, "/"+bucket+"/"+prefix(t)+"/") {
 						w.WriteHeader(http.StatusForbidden)
 						return
 					}
@@ -104,6 +104,9 @@ func TestAnImageThatIsInTheWay(t *testing.T) {
 			}
 			if diff := cmp.Diff(want, res); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if warned := strings.Contains(w.log.String(), "s3:GetObject"); warned == c.readable {
+				t.Errorf("the worker warned of a missing right to read: %t\n%s", warned, w.log)
 			}
 			w.publish(quick("b", 1))
 			w.result("b", 1)

@@ -17,7 +17,7 @@ const (
 // watchStore shuts the gate while the store does not answer, from the first moment on, so that nothing is drawn that could not be stored. It ends with ctx.
 func (w *Worker) watchStore(ctx context.Context) {
 	pause := time.Duration(0)
-	for away := false; ; {
+	for away, known := false, false; ; {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -35,12 +35,27 @@ func (w *Worker) watchStore(ctx context.Context) {
 			away, pause = true, storeAgain
 		default:
 			w.gate.open(w)
-			if away {
+			switch {
+			case !known:
+				known = w.warnOfStore()
+			case away:
 				w.log.Info("the store answers again")
 			}
 			away, pause = false, storeEvery
 		}
 	}
+}
+
+// warnOfStore says what the store and the worker's rights lack, and what that costs. It reports whether that is known.
+func (w *Worker) warnOfStore() bool {
+	c, known := w.store.Capabilities()
+	if !known {
+		return false
+	}
+	for _, warning := range c.Warnings() {
+		w.log.Warn(warning, slog.String("bucket", w.store.Bucket()))
+	}
+	return true
 }
 
 func (w *Worker) checkStore(ctx context.Context) error {

@@ -53,7 +53,7 @@ func (w *Worker) warnOfStore() bool {
 		return false
 	}
 	for _, warning := range c.Warnings() {
-		w.log.Warn(warning, slog.String("bucket", w.store.Bucket()))
+		w.log.Warn("the store can do less than it should", slog.String("what", warning))
 	}
 	return true
 }

@@ -18,6 +18,12 @@ type Config struct {
 	Encoders       int   // text encodings at once beside the lanes, for a GPU; 0 lets each take a lane, so that a CPU runs no more calls than lanes
 	Decoders       int   // VAE decodings likewise
 
+	// CallTimeout is how long one call may take, be it of the UNet, a text encoder or the VAE, before the device is taken for hung ([ErrHung]); 0 means for ever.
+	CallTimeout time.Duration
+
+	// OnBroken, if set, is told why the device is taken for broken, before Run ends: Run may have to wait for calls on other lanes first, and those may hang, too.
+	// Run calls it, at most once: it must not block.
+	OnBroken func(err error)
 	// OnCall, if set, is told of every call that succeeded. Run calls it: it must not block.
 	OnCall func(rows, pad int, d time.Duration)
 	Logger *slog.Logger // nil means slog.Default()
@@ -31,11 +37,12 @@ type Engine struct {
 	cfg    Config
 	texts  *embeddings
 	decode room
+	dog    watchdog
 	probe  *Embedding // of the warm-up, for the call that tells a broken device; Warm sets it before Run reads it
 
 	door    chan *sample  // Generate → Run: the sample is Run's until done
 	leave   chan *sample  // Generate → Run: its caller has gone
-	stopped chan struct{} // closed by Run when it ends
+	stopped chan struct{} // closed by Run: nothing more is let in
 	state   chan chan Load
 }
 
@@ -63,10 +70,11 @@ func New(model Model, lanes *Lanes, cfg Config) (*Engine, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
+	dog := newWatchdog(cfg.CallTimeout)
 	return &Engine{
-		model: model, info: model.Info(), lanes: lanes, cfg: cfg,
-		texts:  newEmbeddings(model, cfg.EmbeddingCache, roomFor(cfg.Encoders, lanes)),
-		decode: roomFor(cfg.Decoders, lanes),
+		model: model, info: model.Info(), lanes: lanes, cfg: cfg, dog: dog,
+		texts:  newEmbeddings(model, cfg.EmbeddingCache, dog.over(roomFor(cfg.Encoders, lanes), "a text encoding")),
+		decode: dog.over(roomFor(cfg.Decoders, lanes), "a VAE decoding"),
 		door:   make(chan *sample), leave: make(chan *sample),
 		stopped: make(chan struct{}), state: make(chan chan Load),
 	}, nil
@@ -90,10 +98,12 @@ func (e *Engine) Load(ctx context.Context) Load {
 	return Load{}
 }
 
-// Run owns the denoising loop until ctx ends (nil) or the device is taken for broken (an error that is [ErrBroken]). When ctx ends it asks the native calls to stop,
-// waits for them, and ends every sample with [ErrStopped].
+// Run owns the denoising loop until ctx ends (nil) or the device is taken for broken (an error that is [ErrBroken]). It ends every sample: when ctx ends with
+// [ErrStopped], when the device is broken with an error of type interrupted. Samples with no row in a lane end at once; Run asks the native calls to stop and waits
+// for them to return, and with them their samples. Where one of them does not return within CallTimeout ([ErrHung]), Run waits for none: its samples end with an
+// error of type timeout, the others as above, and the calls keep their lanes and what they were handed. A Generate whose own text encoder or VAE hangs never returns; those that wait for
+// a lane do.
 func (e *Engine) Run(ctx context.Context) error {
 	loop := &loop{Engine: e, back: make(chan *flight, e.lanes.Count())}
-	defer close(e.stopped)
 	return loop.run(ctx)
 }

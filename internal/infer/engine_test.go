@@ -149,8 +149,11 @@ func TestStopIsNoFailure(t *testing.T) {
 				})
 			}
 			time.Sleep(4500 * time.Millisecond) // all lanes fly
-			if m.flying != 4 {
-				t.Errorf("%d calls fly, want 4", m.flying)
+			m.mu.Lock()
+			flying := m.flying
+			m.mu.Unlock()
+			if flying != 4 {
+				t.Errorf("%d calls fly, want 4", flying)
 			}
 			if err := stop(); err != nil {
 				t.Errorf("Run returned %v", err)

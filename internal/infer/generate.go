@@ -14,25 +14,34 @@ import (
 
 // Generate draws one picture; it blocks, and is meant to be called concurrently. When ctx ends, the sample leaves at the next step boundary and Generate
 // returns ctx's error. It opens the spans tokenize, text_encode, denoise and vae_decode below the span in ctx, if there is one.
-func (e *Engine) Generate(ctx context.Context, r Request) (res *Result, err error) {
+func (e *Engine) Generate(ctx context.Context, r Request) (*Result, error) {
+	ctx, release := e.dog.bound(ctx)
+	defer release()
+	res := &Result{}
+	if err := e.generate(ctx, r, res); err != nil {
+		return nil, explained(ctx, err)
+	}
+	return res, nil
+}
+
+func (e *Engine) generate(ctx context.Context, r Request, res *Result) (err error) {
 	defer recovered(&err, "drawing")
 	if err := e.Validate(r); err != nil {
-		return nil, err
+		return err
 	}
-	res = &Result{}
 	texts, err := e.encode(ctx, r, res)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s, err := newSample(r, e.info, texts)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := e.denoise(ctx, s, res); err != nil {
-		return nil, err
+		return err
 	}
 	res.Image, err = e.picture(ctx, s.x, s.size, res)
-	return res, err
+	return err
 }
 
 // encode returns the embeddings of the request's rows: unconditional and conditional when guided, else the latter alone.

@@ -61,11 +61,14 @@ var (
 	ErrStopped = &Error{Type: "interrupted", Err: errors.New("the engine stopped")}
 	// ErrBroken ends Run: two samples in a row failed alone, and so did a call that is known to be good.
 	ErrBroken = errors.New("the device or its runtime is broken: start the process again")
+	// ErrHung is an ErrBroken of a call that runs longer than Config.CallTimeout. It may never return, and until it has, its memory is in use: close neither the
+	// lanes nor the model, but end the process.
+	ErrHung = fmt.Errorf("so nothing that it uses may be freed: %w", ErrBroken)
 )
 
 // Error is a failure with its class.
 type Error struct {
-	Type  string // invalid_job, model_error, out_of_memory, bad_image, panic, interrupted
+	Type  string // invalid_job, model_error, out_of_memory, timeout, bad_image, panic, interrupted
 	Err   error
 	Stack []byte // of a panic
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 )
@@ -35,7 +36,7 @@ func NewLanes(n int) *Lanes {
 // Count returns the number of lanes.
 func (l *Lanes) Count() int { return len(l.all) }
 
-// Close ends the lanes. Every engine's Run, and every Generate, must have returned.
+// Close ends the lanes. Every engine's Run, and every Generate, must have returned. It waits for the calls in them, so after [ErrHung] it may never return.
 func (l *Lanes) Close() {
 	for _, one := range l.all {
 		close(one.work)
@@ -58,16 +59,24 @@ type flight struct {
 	rows     []*row // nil for a probe
 	call     Call
 	denoise  func(context.Context) error // makes the call
+	began    time.Time
 	err      error
 	duration time.Duration
 }
 
 // fly makes the call and sends the flight back.
-func (f *flight) fly(ctx context.Context, back chan<- *flight) {
+func (f *flight) fly(ctx context.Context, dog watchdog, back chan<- *flight) {
+	returned := dog.watch("a UNet call")
 	start := time.Now()
 	f.err = f.contained(ctx)
+	returned()
 	f.duration = time.Since(start)
 	back <- f
+}
+
+// carries reports whether a row of s rides in f.
+func (f *flight) carries(s *sample) bool {
+	return slices.ContainsFunc(f.rows, func(r *row) bool { return r.sample == s })
 }
 
 // contained contains a panic in the model: it fails the call, not the process.

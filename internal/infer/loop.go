@@ -2,7 +2,6 @@ package infer
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -13,7 +12,7 @@ type loop struct {
 	*Engine
 	samples  []*sample
 	seq      uint64
-	flying   int
+	flights  []*flight // calls in lanes
 	calls    int64
 	failures int          // samples that failed alone since the last call that succeeded
 	probing  bool         // a probe is in a lane
@@ -38,12 +37,15 @@ func (l *loop) run(ctx context.Context) error {
 			l.land(ctx, f)
 		case lane := <-free:
 			l.fly(ctx, lane)
+		case <-l.dog.life.Done():
+			l.breakDown(l.dog.why())
 		case reply := <-l.state:
 			reply <- l.load()
 		case <-ctx.Done():
 		}
 	}
 	cancel()
+	close(l.stopped)
 	l.abandon(ctx)
 	return l.broken
 }
@@ -62,10 +64,6 @@ func (l *loop) join(s *sample) {
 	l.samples = append(l.samples, s)
 }
 
-// suspect reports whether the device may be broken: two samples in a row failed alone. That may be bad luck (a size that the model cannot do, met twice), so
-// a call that is known to be good decides. No other call starts before its answer, or it might take more samples with it.
-func (l *loop) suspect() bool { return l.failures >= 2 }
-
 func (l *loop) wantsLane() bool {
 	if l.suspect() {
 		return !l.probing
@@ -75,23 +73,23 @@ func (l *loop) wantsLane() bool {
 
 // fly sends the next rows into a lane, or the probe.
 func (l *loop) fly(ctx context.Context, lane *lane) {
-	f := &flight{lane: lane}
+	f := &flight{lane: lane, began: time.Now()}
 	if l.suspect() {
 		l.probing = true
 		f.denoise = l.runProbe
 		l.cfg.Logger.Warn("two samples in a row failed alone: trying a call that is known to be good")
 	} else {
 		f.rows = pick(l.samples, l.cfg.MaxRows, l.info.OneSample)
-		f.call = Call{Size: f.rows[0].sample.size, Rows: board(l.samples, f.rows, time.Now()), Pad: pad(len(f.rows), l.cfg.RowShapes)}
+		f.call = Call{Size: f.rows[0].sample.size, Rows: board(l.samples, f.rows, f.began), Pad: pad(len(f.rows), l.cfg.RowShapes)}
 		f.denoise = func(ctx context.Context) error { return l.model.Denoise(ctx, &f.call) }
 	}
-	l.flying++
-	lane.work <- func() { f.fly(ctx, l.back) }
+	l.flights = append(l.flights, f)
+	lane.work <- func() { f.fly(ctx, l.dog, l.back) }
 }
 
 // land takes a call back: rows, then the steps of the samples that are whole again, then the lane.
 func (l *loop) land(ctx context.Context, f *flight) {
-	l.flying--
+	l.flights = slices.DeleteFunc(l.flights, func(o *flight) bool { return o == f })
 	switch {
 	case l.broken != nil, f.err != nil && ctx.Err() != nil:
 		// What a broken device gives is worth nothing, and what failed after it was told to stop says nothing of its samples, nor of the device.
@@ -131,20 +129,6 @@ func (l *loop) landRows(f *flight) {
 	}
 }
 
-// judge takes the probe's answer. A call that succeeded while the probe was in its lane speaks for the device, too.
-func (l *loop) judge(err error) {
-	l.probing = false
-	switch {
-	case err == nil:
-		l.failures = 0
-		l.cfg.Logger.Info("the call succeeded: the device is sound")
-	case l.suspect():
-		l.broken = fmt.Errorf("two samples in a row failed alone, and so did a call of noise at the model's own size: %w: %w", err, ErrBroken)
-	default:
-		l.cfg.Logger.Warn("the call failed, but others succeeded meanwhile", slog.Any("error", err))
-	}
-}
-
 // fail ends a sample whose row failed alone. A sample counts once, whatever its other row does.
 func (l *loop) fail(s *sample, err error) {
 	if s.failure == nil {
@@ -177,7 +161,8 @@ func (l *loop) endIfLeaving(s *sample) bool {
 	return true
 }
 
-// end gives the sample back to its Generate; no row of it is riding.
+// end gives the sample back to its Generate. No row of it is riding, or in a call that hangs: that one goes on reading the sample's input and writing the rows'
+// outputs, which nobody else looks at any more, and which the garbage collector leaves alone as long as the call has them.
 func (l *loop) end(s *sample, err error) {
 	i := slices.Index(l.samples, s)
 	if i < 0 {
@@ -193,18 +178,4 @@ func (l *loop) end(s *sample, err error) {
 		s.wait += time.Since(s.since)
 	}
 	s.done <- err
-}
-
-// abandon ends every sample, once the calls under way, which were told to stop, have come back. A step that is done by then counts.
-func (l *loop) abandon(ctx context.Context) {
-	for l.flying > 0 {
-		l.land(ctx, <-l.back)
-	}
-	why := ErrStopped
-	if l.broken != nil {
-		why = &Error{Type: ErrStopped.Type, Err: l.broken}
-	}
-	for _, s := range slices.Clone(l.samples) {
-		l.end(s, why)
-	}
 }

@@ -83,7 +83,10 @@ func TestProbe(t *testing.T) {
 		q.Guidance = 1
 		wg.Go(func() { draw(t, e, q) })
 		time.Sleep(900 * time.Millisecond) // the probe flies, one lane is idle
-		if got := m.calls; len(got) != 3 || got[2].rows != 1 || got[2].pad != 2 || got[2].size != (Size{8, 8}) {
+		m.mu.Lock()
+		got := m.calls
+		m.mu.Unlock()
+		if len(got) != 3 || got[2].rows != 1 || got[2].pad != 2 || got[2].size != (Size{8, 8}) {
 			t.Errorf("the calls are %+v, want two that failed and the probe", got)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)

@@ -64,6 +64,25 @@ func (b *broker) connect(t *testing.T) *queue.Client {
 	return c
 }
 
+// jobsStream is the JOBS stream, past the queue's own client.
+func (b *broker) jobsStream(t *testing.T) (jetstream.JetStream, jetstream.Stream) {
+	t.Helper()
+	nc, err := nats.Connect(b.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := js.Stream(t.Context(), "JOBS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js, s
+}
+
 // stored is a message of the JOBS stream.
 type stored struct {
 	Subject string
@@ -79,19 +98,7 @@ type stored struct {
 // jobs reads the JOBS stream from its beginning.
 func (b *broker) jobs(t *testing.T) []stored {
 	t.Helper()
-	nc, err := nats.Connect(b.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := js.Stream(t.Context(), "JOBS")
-	if err != nil {
-		t.Fatal(err)
-	}
+	js, s := b.jobsStream(t)
 	state := s.CachedInfo().State
 	var all []stored
 	for next := state.FirstSeq; next <= state.LastSeq && state.Msgs > 0; {
@@ -144,19 +151,7 @@ func (b *broker) wantRecord(t *testing.T, batch, state string, cursor, total int
 // purge takes every job out of the queue, as workers that are done with them.
 func (b *broker) purge(t *testing.T) {
 	t.Helper()
-	nc, err := nats.Connect(b.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := js.Stream(t.Context(), "JOBS")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, s := b.jobsStream(t)
 	if err := s.Purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -14,11 +14,25 @@ import (
 
 // Queue is what Submit needs of the broker; *queue.Client is one. It is called from one goroutine.
 type Queue interface {
-	Names() queue.Names
+	Submissions
+	Chunks
+}
+
+// Submissions are the records of batches, written by compare-and-swap.
+type Submissions interface {
 	GetBatch(ctx context.Context, id string) (queue.Batch, error)
 	CreateBatch(ctx context.Context, b queue.Batch) (queue.Batch, error)
 	UpdateBatch(ctx context.Context, b queue.Batch) (queue.Batch, error)
-	PublishChunk(ctx context.Context, chunk []queue.Message) (queue.Ack, error)
+}
+
+// Chunks takes jobs a thousand at a time; after is a sequence of JOBS from before a chunk was first published.
+type Chunks interface {
+	Names() queue.Names
+	PublishChunk(ctx context.Context, chunk []queue.Message, after uint64) (queue.Ack, error)
+
+	// ResumeChunk publishes a chunk that may have been published before; ChunkStored only looks.
+	ResumeChunk(ctx context.Context, chunk []queue.Message, after uint64) (queue.Ack, error)
+	ChunkStored(ctx context.Context, chunk []queue.Message, after uint64) (queue.Ack, bool, error)
 }
 
 var _ Queue = (*queue.Client)(nil)
@@ -88,54 +102,65 @@ func Submit(ctx context.Context, q Queue, s Submission) (Receipt, error) {
 	if s.Total < 1 || s.Total > MaxJobs {
 		return Receipt{}, fmt.Errorf("submitting batch %s: it has %d jobs, must have 1 to %d", s.Batch, s.Total, MaxJobs)
 	}
-	record, err := claim(ctx, q, s)
+	record, found, err := claim(ctx, q, s)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("submitting batch %s: %w", s.Batch, err)
 	}
 	receipt := Receipt{Total: s.Total, Before: record.Cursor}
-	run := submit{Submission: s, q: q, record: record, publisher: newPublisher(s.Tracing, q.Names(), s.Total)}
+	run := submit{Submission: s, q: q, record: record, again: found, publisher: newPublisher(s.Tracing, q.Names(), s.Total)}
+	if record.Sending != nil {
+		run.after = record.Sending.After
+	}
 	if err := run.all(ctx); err != nil {
 		return receipt, fmt.Errorf("submitting batch %s: %w", s.Batch, err)
 	}
 	return receipt, nil
 }
 
-// claim returns the batch's record, written by this run unless the batch is committed: from then on an earlier
-// run that is still at work finds its record changed and stops.
-func claim(ctx context.Context, q Queue, s Submission) (queue.Batch, error) {
+// claim returns the batch's record, written by this run unless the batch is committed, and whether there was one:
+// from then on an earlier run that is still at work finds its record changed and stops.
+func claim(ctx context.Context, q Queue, s Submission) (record queue.Batch, found bool, err error) {
+	run := rand.Text()
 	for {
-		record, err := q.GetBatch(ctx, s.Batch)
+		record, err = q.GetBatch(ctx, s.Batch)
 		switch {
 		case errors.Is(err, queue.ErrNoBatch):
-			record = queue.Batch{ID: s.Batch, Total: s.Total, State: queue.BatchEnqueuing, Created: time.Now().UTC().Truncate(time.Millisecond)}
+			record = queue.Batch{ID: s.Batch, Total: s.Total, State: queue.BatchEnqueuing, Created: time.Now().UTC().Truncate(time.Millisecond), Run: run}
 			if record, err = q.CreateBatch(ctx, record); errors.Is(err, queue.ErrBatchExists) {
 				continue // made in between
 			}
-			return record, err
+			return record, false, err
 		case err != nil:
-			return record, err
+			return record, true, err
 		case record.State == queue.BatchCancelled:
-			return record, ErrCancelled
+			return record, true, ErrCancelled
 		case record.Total != s.Total:
-			return record, fmt.Errorf("%w: it has %d jobs, these rows make %d; use another --batch", ErrRowsDiffer, record.Total, s.Total)
+			return record, true, fmt.Errorf("%w: it has %d jobs, these rows make %d; use another --batch", ErrRowsDiffer, record.Total, s.Total)
 		case record.Cursor != record.Total && record.Cursor%queue.ChunkSize != 0:
-			return record, fmt.Errorf("its record is damaged: cursor %d of %d is at no end of a chunk", record.Cursor, record.Total)
+			return record, true, fmt.Errorf("its record is damaged: cursor %d of %d is at no end of a chunk", record.Cursor, record.Total)
 		case record.State == queue.BatchCommitted:
-			return record, nil
+			return record, true, nil
 		}
+		record.Run = run
 		if record, err = q.UpdateBatch(ctx, record); errors.Is(err, queue.ErrBatchChanged) {
 			continue // a run that is ahead of this one; it stops as soon as this one has written
 		}
-		return record, err
+		return record, true, err
 	}
 }
 
 // submit is one run of Submit. Its goroutine owns the record.
+//
+// Before a chunk is published the record says so (queue.Sending), so that a run which finds the record after a crash
+// knows which rows may be in the queue above the cursor, and where to look for them. The entry that moves the cursor
+// over one chunk announces the next: a chunk costs one write.
 type submit struct {
 	Submission
 	q         Queue
 	publisher publisher
 	record    queue.Batch
+	again     bool   // the first chunk may be in the queue: another run has had the record
+	after     uint64 // a sequence of JOBS from before the chunk at the cursor was first published
 }
 
 // all reads the jobs, checks those that earlier runs have sent, and sends the others. The next chunk is read
@@ -152,15 +177,74 @@ func (s *submit) all(ctx context.Context) error {
 		for range chunks { // until the goroutine is gone
 		}
 	}()
-	for c := range chunks {
-		if c.err != nil {
-			return c.err
-		}
-		if err := s.send(ctx, c); err != nil {
+	c, more := <-chunks
+	if more && c.err == nil {
+		if err := s.begin(ctx, c); err != nil {
 			return err
 		}
 	}
+	for more {
+		if c.err != nil {
+			return c.err
+		}
+		started, ack, err := s.send(ctx, c)
+		if err != nil {
+			return err
+		}
+		sent := c
+		c, more = <-chunks
+		if err := s.move(ctx, sent, c); err != nil {
+			return err
+		}
+		if s.OnJobs != nil {
+			s.OnJobs(published(sent.messages, started, ack))
+		}
+	}
 	return context.Cause(ctx)
+}
+
+// begin writes down that the first chunk of this run is on its way. Another run may have written the same, or, of
+// other rows that never reached the queue, something else.
+func (s *submit) begin(ctx context.Context, c chunk) error {
+	was := s.record.Sending
+	if was != nil && was.Hash == c.hash {
+		return nil
+	}
+	if was != nil {
+		_, found, err := s.q.ChunkStored(ctx, c.messages, s.after)
+		if err != nil {
+			return err
+		}
+		if found {
+			return fmt.Errorf("%w: those from %d on are others; restore them or use another --batch", ErrRowsDiffer, s.record.Cursor)
+		}
+	}
+	next := s.record
+	next.Sending = &queue.Sending{Hash: c.hash, After: s.after}
+	return s.write(ctx, next)
+}
+
+// move moves the cursor over a chunk that is published, and writes down that the next one is on its way, if it is.
+func (s *submit) move(ctx context.Context, sent, then chunk) error {
+	next := s.record
+	next.Cursor += int64(len(sent.messages))
+	next.Hash = sent.hash
+	next.Sending = nil
+	if len(then.messages) > 0 {
+		next.Sending = &queue.Sending{Hash: then.hash, After: s.after}
+	}
+	if next.Cursor == s.Total {
+		next.State = queue.BatchCommitted
+	}
+	return s.write(ctx, next)
+}
+
+// write writes the record.
+func (s *submit) write(ctx context.Context, next queue.Batch) (err error) {
+	if s.record, err = s.q.UpdateBatch(ctx, next); err != nil {
+		return s.whoChanged(ctx, err)
+	}
+	return nil
 }
 
 // chunk is jobs 1000k to 1000k+999 of the batch.
@@ -222,27 +306,13 @@ func (s *submit) cut(ctx context.Context, out chan<- chunk, record queue.Batch) 
 	flush()
 }
 
-// send publishes a chunk and moves the cursor over it.
-func (s *submit) send(ctx context.Context, c chunk) error {
+// send publishes a chunk.
+func (s *submit) send(ctx context.Context, c chunk) (spans, queue.Ack, error) {
 	started := s.publisher.start(ctx, c.messages)
 	ack, err := s.publish(ctx, c.messages)
 	s.publisher.end(started, ack, err)
-	if err != nil {
-		return err
-	}
-	next := s.record
-	next.Cursor += int64(len(c.messages))
-	next.Hash = c.hash
-	if next.Cursor == s.Total {
-		next.State = queue.BatchCommitted
-	}
-	if s.record, err = s.q.UpdateBatch(ctx, next); err != nil {
-		return s.whoChanged(ctx, err)
-	}
-	if s.OnJobs != nil {
-		s.OnJobs(published(c.messages, started, ack))
-	}
-	return nil
+	s.after = max(s.after, ack.Sequence)
+	return started, ack, err
 }
 
 func published(messages []queue.Message, started spans, ack queue.Ack) []Published {
@@ -263,10 +333,17 @@ const (
 	fullWaitMax = 10 * time.Second
 )
 
-// publish publishes a chunk as soon as the queue has room for it.
+// publish publishes a chunk as soon as the queue has room for it. What may have been published before is looked for
+// first: also after a wait, for a publish whose answer was lost may be what filled the queue.
 func (s *submit) publish(ctx context.Context, messages []queue.Message) (queue.Ack, error) {
+	publish := s.q.PublishChunk
+	if s.again {
+		publish = s.q.ResumeChunk
+	}
+	s.again = false
 	for wait := fullWaitMin; ; wait = min(2*wait, fullWaitMax) {
-		ack, err := s.q.PublishChunk(ctx, messages)
+		ack, err := publish(ctx, messages, s.after)
+		publish = s.q.ResumeChunk
 		if !errors.Is(err, queue.ErrQueueFull) {
 			return ack, err
 		}

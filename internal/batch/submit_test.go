@@ -30,13 +30,22 @@ type faulty struct {
 	update  func(b queue.Batch) error         // before the record is written
 }
 
-func (f faulty) PublishChunk(ctx context.Context, chunk []queue.Message) (queue.Ack, error) {
+func (f faulty) PublishChunk(ctx context.Context, chunk []queue.Message, after uint64) (queue.Ack, error) {
 	if f.publish != nil {
 		if err := f.publish(chunk); err != nil {
 			return queue.Ack{}, err
 		}
 	}
-	return f.Queue.PublishChunk(ctx, chunk)
+	return f.Queue.PublishChunk(ctx, chunk, after)
+}
+
+func (f faulty) ResumeChunk(ctx context.Context, chunk []queue.Message, after uint64) (queue.Ack, error) {
+	if f.publish != nil {
+		if err := f.publish(chunk); err != nil {
+			return queue.Ack{}, err
+		}
+	}
+	return f.Queue.ResumeChunk(ctx, chunk, after)
 }
 
 func (f faulty) UpdateBatch(ctx context.Context, b queue.Batch) (queue.Batch, error) {

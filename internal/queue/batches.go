@@ -31,7 +31,18 @@ type Batch struct {
 	Created time.Time `json:"created,omitzero"`  // when the first enqueue began
 	Summary *Summary  `json:"summary,omitempty"` // what became of the jobs, for when their records are gone
 
+	// Run is drawn by each run of enqueue, so that two which send the same rows at the same pace still write
+	// different entries, and only one of them takes the other's place.
+	Run     string   `json:"run,omitempty"`
+	Sending *Sending `json:"sending,omitempty"` // the chunk that begins at the cursor; nil if none is on its way
+
 	revision uint64 // of the entry that was read or written
+}
+
+// Sending is a chunk that is written down before it is published: a run that finds it does not know whether it was.
+type Sending struct {
+	Hash  string `json:"hash"`            // HashRows of the rows up to its end
+	After uint64 `json:"after,omitempty"` // a sequence of JOBS from before it was first published
 }
 
 // Summary counts the jobs of a batch by what became of them.

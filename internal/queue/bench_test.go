@@ -53,7 +53,7 @@ func BenchmarkPublishChunk(b *testing.B) {
 	c := benchQueue(b)
 	var from int64
 	for b.Loop() {
-		if _, err := c.PublishChunk(b.Context(), chunk(from, ChunkSize)); err != nil {
+		if _, err := c.PublishChunk(b.Context(), chunk(from, ChunkSize), 0); err != nil {
 			b.Fatal(err)
 		}
 		from += ChunkSize
@@ -76,7 +76,7 @@ func BenchmarkJob(b *testing.B) {
 		}
 		if len(got) == 0 {
 			b.StopTimer()
-			if _, err := c.PublishChunk(b.Context(), chunk(published, ChunkSize)); err != nil {
+			if _, err := c.PublishChunk(b.Context(), chunk(published, ChunkSize), 0); err != nil {
 				b.Fatal(err)
 			}
 			published += ChunkSize

@@ -100,7 +100,7 @@ func TestDeadLettersOfOneMsgID(t *testing.T) {
 func TestDeadLetterOfAChunk(t *testing.T) {
 	t.Parallel()
 	_, c := newQueue(t, shortLease)
-	if _, err := c.PublishChunk(t.Context(), chunk(0, 3)); err != nil {
+	if _, err := c.PublishChunk(t.Context(), chunk(0, 3), 0); err != nil {
 		t.Fatal(err)
 	}
 	visible(t, c, shortLease)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -30,7 +31,7 @@ type Ack struct {
 }
 
 // Publish stores a job. It tries again, with the same Nats-Msg-Id, while the broker is away or does not answer,
-// until ctx ends; so what was stored before an answer was lost is not stored twice.
+// until ctx ends; so what was stored before an answer was lost is not stored twice, however long that takes.
 //
 // Errors: *InvalidError for a job that breaks a rule, ErrQueueFull, ErrMissing, and what else the broker says.
 func (c *Client) Publish(ctx context.Context, m Message) (Ack, error) {
@@ -38,18 +39,22 @@ func (c *Client) Publish(ctx context.Context, m Message) (Ack, error) {
 	if err != nil {
 		return Ack{}, err
 	}
-	return c.publish(ctx, msg)
+	return c.publish(ctx, msg, m.Job.Identity())
 }
 
-func (c *Client) publish(ctx context.Context, msg *nats.Msg) (Ack, error) {
+func (c *Client) publish(ctx context.Context, msg *nats.Msg, id Identity) (Ack, error) {
 	var ack Ack
-	err := c.try(ctx, "publishing job "+msg.Header.Get(jetstream.MsgIDHeader), func(ctx context.Context) error {
+	err := c.publishOnce(ctx, "publishing job "+id.MsgID(), func(ctx context.Context) error {
 		pub, err := c.js.PublishMsg(ctx, msg)
 		if err != nil {
 			return err
 		}
 		ack = Ack{Sequence: pub.Sequence, Duplicate: pub.Duplicate}
 		return nil
+	}, func() (found bool, err error) {
+		ack.Sequence, found, err = c.jobStored(ctx, msg.Subject, id, 0)
+		ack.Duplicate = found
+		return found, err
 	})
 	return ack, queueFull(err)
 }
@@ -57,10 +62,10 @@ func (c *Client) publish(ctx context.Context, msg *nats.Msg) (Ack, error) {
 // PublishChunk stores up to ChunkSize jobs in one atomic batch: all or none of them. The broker refuses a batch
 // that holds a job it knows. That is what becomes of a chunk whose answer was lost and which is published again,
 // and then all of it is known; jobs that are not, because the chunk was cut elsewhere before, are stored one by
-// one.
+// one. after is as for ResumeChunk.
 //
 // Errors are those of Publish.
-func (c *Client) PublishChunk(ctx context.Context, chunk []Message) (Ack, error) {
+func (c *Client) PublishChunk(ctx context.Context, chunk []Message, after uint64) (Ack, error) {
 	msgs, err := c.chunk(chunk)
 	if err != nil {
 		return Ack{}, err
@@ -68,21 +73,53 @@ func (c *Client) PublishChunk(ctx context.Context, chunk []Message) (Ack, error)
 	var ack Ack
 	known := false
 	first, last := chunk[0].Job.Identity(), chunk[len(chunk)-1].Job.Identity()
-	err = c.try(ctx, fmt.Sprintf("publishing jobs %s to %s", first.MsgID(), last.MsgID()), func(ctx context.Context) error {
+	err = c.publishOnce(ctx, fmt.Sprintf("publishing jobs %s to %s", first.MsgID(), last.MsgID()), func(ctx context.Context) error {
 		stored, err := jetstreamext.PublishMsgBatch(ctx, c.js, msgs)
 		if known = apiCode(err) == codeBatchDuplicate; known || err != nil {
 			return err
 		}
 		ack = Ack{Sequence: stored.Sequence}
 		return nil
+	}, func() (found bool, err error) {
+		ack, found, err = c.ChunkStored(ctx, chunk, after)
+		return found, err
 	})
 	switch {
 	case known:
-		return c.complete(ctx, msgs)
+		return c.complete(ctx, chunk, msgs, after)
 	case apiCode(err) == codeBatchNotEnabled:
 		return Ack{}, fmt.Errorf("%w; set allow_atomic on stream %s", err, c.names.JobsStream())
 	}
 	return ack, queueFull(err)
+}
+
+// errForgotten ends the tries of a publish before one that the broker may take for the first.
+var errForgotten = errors.New("the broker may have forgotten what it was sent before")
+
+// publishOnce runs op, which publishes under the same ids each time, until it is answered. Before a try that comes
+// so late that the broker may have forgotten the ids of the first, stored is asked whether there is still a need.
+func (c *Client) publishOnce(ctx context.Context, doing string, op func(context.Context) error, stored func() (bool, error)) error {
+	for {
+		began, tries := time.Now(), 0
+		err := c.try(ctx, doing, func(ctx context.Context) error {
+			if tries++; tries > 1 {
+				stream, err := c.stream(ctx, c.names.JobsStream())
+				if err != nil {
+					return err
+				}
+				if time.Since(began) > stream.CachedInfo().Config.Duplicates/2 {
+					return errForgotten
+				}
+			}
+			return op(ctx)
+		})
+		if !errors.Is(err, errForgotten) {
+			return err
+		}
+		if found, err := stored(); found || err != nil {
+			return err
+		}
+	}
 }
 
 // chunk makes the messages of a chunk.
@@ -107,14 +144,27 @@ func (c *Client) chunk(chunk []Message) ([]*nats.Msg, error) {
 	return msgs, nil
 }
 
-// complete publishes the jobs of a chunk of which some are known, one by one.
-func (c *Client) complete(ctx context.Context, msgs []*nats.Msg) (Ack, error) {
+// complete publishes the jobs of a chunk of which some are known, one by one, unless both ends of it are in the
+// queue or were: then it was cut as it is now and stored whole.
+func (c *Client) complete(ctx context.Context, chunk []Message, msgs []*nats.Msg, after uint64) (Ack, error) {
 	all := Ack{Duplicate: true}
-	for _, msg := range msgs {
+	whole := true
+	for _, i := range []int{len(msgs) - 1, 0} {
+		seq, found, err := c.jobStored(ctx, msgs[i].Subject, chunk[i].Job.Identity(), after)
+		if err != nil {
+			return Ack{}, err
+		}
+		whole = whole && found
+		all.Sequence = max(all.Sequence, seq)
+	}
+	if whole {
+		return all, nil
+	}
+	for i, msg := range msgs {
 		for _, mark := range []string{jetstreamext.BatchIDHeader, jetstreamext.BatchSeqHeader, jetstreamext.BatchCommitHeader} {
 			msg.Header.Del(mark)
 		}
-		ack, err := c.publish(ctx, msg)
+		ack, err := c.publish(ctx, msg, chunk[i].Job.Identity())
 		if err != nil {
 			return Ack{}, err
 		}

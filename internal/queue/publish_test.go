@@ -99,10 +99,10 @@ func TestPublishRefuses(t *testing.T) {
 	if _, err := c.Publish(t.Context(), Message{"urgent", plainJob(0), nil}); err == nil || !strings.Contains(err.Error(), "urgent") {
 		t.Errorf("priority urgent: %v", err)
 	}
-	_, err = c.PublishChunk(t.Context(), append(chunk(0, 3), Message{Normal, bad, nil}))
+	_, err = c.PublishChunk(t.Context(), append(chunk(0, 3), Message{Normal, bad, nil}), 0)
 	wantInvalid(t, err, "width", "from 8")
 	for _, wrong := range [][]Message{nil, chunk(0, ChunkSize+1), append(chunk(0, 3), chunk(2, 1)...)} {
-		if _, err := c.PublishChunk(t.Context(), wrong); err == nil {
+		if _, err := c.PublishChunk(t.Context(), wrong, 0); err == nil {
 			t.Errorf("a chunk of %d was taken", len(wrong))
 		}
 	}
@@ -128,7 +128,7 @@ func TestPublishChunk(t *testing.T) {
 		{"cut elsewhere", chunk(990, 20), Ack{Sequence: 1010}, 1010},
 	}
 	for _, s := range steps {
-		got, err := c.PublishChunk(t.Context(), s.chunk)
+		got, err := c.PublishChunk(t.Context(), s.chunk, 0)
 		if err != nil || got != s.want {
 			t.Errorf("%s: %+v, %v; want %+v", s.name, got, err, s.want)
 		}
@@ -143,7 +143,7 @@ func TestPublishIntoAFullQueue(t *testing.T) {
 	c := connect(t, startBroker(t, natsd.Options{}), Config{})
 	setup(t, c, Layout{MaxJobs: 2})
 	publish(t, c, Normal, plainJob(0))
-	if _, err := c.PublishChunk(t.Context(), chunk(10, 3)); !errors.Is(err, ErrQueueFull) || ErrorType(err) != TypeBroker {
+	if _, err := c.PublishChunk(t.Context(), chunk(10, 3), 0); !errors.Is(err, ErrQueueFull) || ErrorType(err) != TypeBroker {
 		t.Errorf("a chunk larger than what is left: %v, want ErrQueueFull", err)
 	}
 	if n := waiting(t, c, "JOBS"); n != 1 {
@@ -161,7 +161,7 @@ func TestPublishIntoAFullQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	publish(t, c, Normal, plainJob(2)) // the refused id is not taken for a duplicate
-	if ack, err := c.PublishChunk(t.Context(), chunk(10, 1)); err != nil || ack.Duplicate {
+	if ack, err := c.PublishChunk(t.Context(), chunk(10, 1), 0); err != nil || ack.Duplicate {
 		t.Errorf("the refused chunk's first job: %+v, %v", ack, err)
 	}
 }
@@ -178,7 +178,7 @@ func TestPublishToAStreamOfSomeoneElse(t *testing.T) {
 	if _, err := c.Publish(t.Context(), Message{Normal, large, nil}); apiCode(err) != codeMessageTooLarge || errors.Is(err, ErrQueueFull) {
 		t.Errorf("a job that is too large for the stream: %v", err)
 	}
-	if _, err := c.PublishChunk(t.Context(), chunk(0, 2)); err == nil || !strings.Contains(err.Error(), "set allow_atomic on stream JOBS") {
+	if _, err := c.PublishChunk(t.Context(), chunk(0, 2), 0); err == nil || !strings.Contains(err.Error(), "set allow_atomic on stream JOBS") {
 		t.Errorf("a stream without atomic batches: %v", err)
 	}
 	if d := time.Since(start); d > time.Second {
@@ -193,7 +193,7 @@ func TestPublishWithoutAStream(t *testing.T) {
 	if _, err := c.Publish(t.Context(), Message{Normal, plainJob(0), nil}); !errors.Is(err, ErrMissing) {
 		t.Errorf("Publish: %v, want ErrMissing", err)
 	}
-	if _, err := c.PublishChunk(t.Context(), chunk(0, 2)); !errors.Is(err, ErrMissing) {
+	if _, err := c.PublishChunk(t.Context(), chunk(0, 2), 0); !errors.Is(err, ErrMissing) {
 		t.Errorf("PublishChunk: %v, want ErrMissing", err)
 	}
 }
@@ -215,7 +215,7 @@ func TestPublishWaitsForTheBroker(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if _, err := c.PublishChunk(t.Context(), chunk(0, 10)); err != nil {
+	if _, err := c.PublishChunk(t.Context(), chunk(0, 10), 0); err != nil {
 		t.Fatal(err)
 	}
 	publish(t, c, Normal, plainJob(10))

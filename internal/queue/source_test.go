@@ -30,7 +30,7 @@ func publishMany(t *testing.T, c *Client, priority, model string, n int) {
 	for i := range n {
 		all = append(all, Message{Priority: priority, Job: Job{BatchID: priority + "-" + model, Index: int64(i), Model: model}})
 	}
-	if _, err := c.PublishChunk(t.Context(), all); err != nil {
+	if _, err := c.PublishChunk(t.Context(), all, 0); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -22,7 +22,7 @@ COMPARE ?=
 
 # Packages that build and pass their tests without cgo, and so without ONNX Runtime.
 PURE := ./internal/infer ./internal/infer/clip ./internal/infer/onnx ./internal/infer/rng ./internal/infer/schedule \
-	./internal/queue ./internal/batch ./internal/upload ./internal/otel ./internal/flagenv ./internal/gallery
+	./internal/queue ./internal/batch ./internal/upload ./internal/otel ./internal/gpu ./internal/flagenv ./internal/gallery
 # Packages whose goroutines share state: tested again under the race detector.
 RACE := ./internal/queue ./internal/worker ./internal/infer ./internal/otel
 

@@ -16,12 +16,14 @@ var sees = map[string][]string{
 	"internal/batch":          {"internal/queue"},
 	"internal/flagenv":        {},
 	"internal/gallery":        {},
+	"internal/gpu":            {},
 	"internal/infer":          {"internal/infer/rng", "internal/infer/schedule"},
 	"internal/infer/clip":     {},
 	"internal/infer/onnx":     {},
 	"internal/infer/ort":      {"internal/infer", "internal/infer/clip", "internal/infer/onnx", "internal/infer/rng", "internal/infer/schedule"},
 	"internal/infer/rng":      {},
 	"internal/infer/schedule": {},
+	"internal/infer/tune":     {"internal/infer", "internal/infer/schedule"},
 	"internal/local/natsd":    {},
 	"internal/local/otlpd":    {},
 	"internal/local/s3d":      {},
@@ -29,17 +31,17 @@ var sees = map[string][]string{
 	"internal/queue":          {},
 	"internal/upload":         {},
 	"internal/web":            {},
-	"internal/worker":         {"internal/infer", "internal/infer/ort", "internal/infer/schedule", "internal/otel", "internal/queue", "internal/upload"},
+	"internal/worker":         {"internal/gpu", "internal/infer", "internal/infer/ort", "internal/infer/schedule", "internal/otel", "internal/queue", "internal/upload"},
 }
 
 // owners lists, for modules that one place alone deals with, that place. Tests may use them anywhere.
 var owners = map[string][]string{
 	"github.com/yalue/onnxruntime_go":     {"internal/infer/ort"},
-	"github.com/nats-io/nats.go":          {"internal/queue", "internal/local/natsd", "cmd/dev", "cmd/enqueue", "e2e/bench"},
+	"github.com/nats-io/nats.go":          {"internal/queue", "internal/local/natsd", "cmd/dev", "cmd/enqueue", "e2e/bench", "e2e/chaos"},
 	"github.com/synadia-io/orbit.go":      {"internal/queue"},
 	"github.com/nats-io/nats-server":      {"internal/local/natsd"},
 	"github.com/versity/versitygw":        {"internal/local/s3d"},
-	"github.com/aws":                      {"internal/upload", "internal/local/s3d"},
+	"github.com/aws":                      {"internal/upload", "internal/local/s3d", "e2e/chaos"},
 	"go.opentelemetry.io/otel/sdk":        {"internal/otel"},
 	"go.opentelemetry.io/otel/exporters":  {"internal/otel"},
 	"go.opentelemetry.io/contrib":         {"internal/otel"},
@@ -71,8 +73,8 @@ func TestLayers(t *testing.T) {
 				}
 			case inner && !slices.Contains(allowed, target):
 				t.Errorf("%s imports %s: %s may see only %q", s.path, target, dir, allowed)
-			case embedded && dir != "cmd/dev" && dir != "e2e/bench":
-				t.Errorf("%s imports %s: embedded servers are for cmd/dev, benchmarks and tests", s.path, target)
+			case embedded && dir != "cmd/dev" && dir != "e2e/bench" && dir != "e2e/chaos":
+				t.Errorf("%s imports %s: embedded servers are for cmd/dev, benchmarks, chaos and tests", s.path, target)
 			}
 		}
 	}

@@ -2,7 +2,6 @@ package otel
 
 import (
 	"context"
-	"errors"
 	"net/url"
 	"strconv"
 	"sync/atomic"
@@ -57,34 +56,6 @@ func exporterAttrs(kind string, u *url.URL) []attribute.KeyValue {
 		port = n
 	}
 	return append(attrs, ServerPort.Int(port))
-}
-
-// instruments makes metrics of things; the first error stops it.
-type instruments struct {
-	meter metric.Meter
-	all   []metric.Observable
-	err   error
-}
-
-func (i *instruments) counter(name, unit, description string) metric.Int64Observable {
-	c, err := i.meter.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
-	i.all, i.err = append(i.all, c), errors.Join(i.err, err)
-	return c
-}
-
-func (i *instruments) upDown(name, unit, description string) metric.Int64Observable {
-	c, err := i.meter.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
-	i.all, i.err = append(i.all, c), errors.Join(i.err, err)
-	return c
-}
-
-// observe makes the callback that reads them all when a reader collects.
-func (i *instruments) observe(callback metric.Callback) error {
-	if i.err != nil {
-		return i.err
-	}
-	_, err := i.meter.RegisterCallback(callback, i.all...)
-	return err
 }
 
 // observeLosses makes metrics of the losses.

@@ -1,0 +1,61 @@
+package queue
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Settled reports whether the queue holds no job of a batch that still wants a result: such a job waits or runs,
+// for the first time or as a retry. One whose result is stored, and which its worker could not acknowledge, does
+// not count. Last is the sequence in RESULTS of the batch's last result, 0 for none, looked up afterwards: who has
+// seen it has seen the results of all jobs that were settled.
+//
+// Running jobs of a batch that was cancelled are no longer in the queue.
+func (c *Client) Settled(ctx context.Context, batch string) (last uint64, settled bool, err error) {
+	filter := c.names.BatchFilter(batch)
+	for after := uint64(0); ; {
+		msg, err := c.nextJob(ctx, filter, after)
+		if err != nil {
+			return 0, false, err
+		}
+		if msg == nil {
+			break
+		}
+		after = msg.Sequence
+		id, err := parseIdentity(batch, msg.Header.Get(jetstream.MsgIDHeader))
+		if err != nil {
+			continue // not readable: its worker will say so, in a dead letter without a result
+		}
+		done, err := c.done(ctx, id)
+		if err != nil || !done {
+			return 0, false, err
+		}
+	}
+	last, err = c.lastResult(ctx, batch)
+	return last, err == nil, err
+}
+
+// lastResult returns the sequence of the last result of a batch, 0 for none.
+func (c *Client) lastResult(ctx context.Context, batch string) (uint64, error) {
+	stream, err := c.stream(ctx, c.names.ResultsStream())
+	if err != nil {
+		return 0, err
+	}
+	var sequence uint64
+	filter := c.names.ResultFilter(batch)
+	err = c.try(ctx, "looking for the last of "+filter, func(ctx context.Context) error {
+		msg, err := stream.GetLastMsgForSubject(ctx, filter)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			sequence = 0
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		sequence = msg.Sequence
+		return nil
+	})
+	return sequence, err
+}

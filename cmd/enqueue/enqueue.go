@@ -52,7 +52,8 @@ A prompt that is the name of a command goes behind --, as in: enqueue -- wait
 Every flag has an environment variable, named in brackets; the flag wins. Traces follow the standard OTEL_*
 variables; with no endpoint set nothing is exported.
 
-Exit codes: 0 done, 1 something broke, 2 bad input or any job failed, 3 any job was cancelled, 130 interrupted.`
+Exit codes: 0 done, 1 something broke, 2 bad input or any job failed, 3 any job was cancelled, 4 with --wait: results
+are gone and the counts come from elsewhere (enqueue wait -h), 130 interrupted.`
 
 // enqueueFlags are those of the command itself.
 type enqueueFlags struct {
@@ -169,7 +170,7 @@ func (a *app) send(ctx context.Context, f *enqueueFlags, plan batch.Plan, logger
 	out := a.printer(f.json, f.store.keys(f.broker.config.Prefix))
 	err = a.submit(ctx, f, submission{plan, census, t, c, out, logger})
 	if err == nil && f.wait {
-		err = a.follow(ctx, waiting{client: c, batch: f.batch, pictures: pictures, out: out})
+		err = a.follow(ctx, waiting{client: c, batch: f.batch, store: f.store.storeFlags, pictures: pictures, out: out, logger: logger})
 	}
 	return errors.Join(err, pictures.close(), closeClient())
 }

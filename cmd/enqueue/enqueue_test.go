@@ -116,7 +116,7 @@ func TestEnqueueMultipliesAndZips(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("jobs (-want +got):\n%s", diff)
 			}
-			w.purge()
+			w.purge("JOBS", ">")
 		})
 	}
 }

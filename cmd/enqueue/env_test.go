@@ -209,8 +209,8 @@ func (w *world) jobs(batch string, n int) []queue.Job {
 	return all
 }
 
-// purge takes every job out of the queue.
-func (w *world) purge() {
+// purge takes messages out of a stream, of all subjects that match.
+func (w *world) purge(stream, subject string) {
 	w.t.Helper()
 	nc, err := nats.Connect(w.broker.URL())
 	if err != nil {
@@ -221,9 +221,9 @@ func (w *world) purge() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s, err := js.Stream(w.t.Context(), "JOBS")
+	s, err := js.Stream(w.t.Context(), stream)
 	if err == nil {
-		err = s.Purge(w.t.Context())
+		err = s.Purge(w.t.Context(), jetstream.WithPurgeSubject(subject))
 	}
 	if err != nil {
 		w.t.Fatal(err)

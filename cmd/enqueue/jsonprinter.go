@@ -53,6 +53,8 @@ type (
 		BatchID string `json:"batch_id"`
 		Total   int64  `json:"total"`
 		queue.Summary
+		Unknown int64   `json:"unknown"` // jobs of which nothing is known any more
+		Source  source  `json:"source"`
 		Seconds float64 `json:"seconds"` // of the wait
 		Dir     string  `json:"dir,omitempty"`
 	}
@@ -98,7 +100,7 @@ func (p *jsonPrinter) result(r queue.Result, file string) {
 }
 
 func (p *jsonPrinter) end(e ending) {
-	p.print(summaryLine{"summary", e.Batch, e.Total, e.Summary, e.Elapsed.Seconds(), e.Dir})
+	p.print(summaryLine{"summary", e.Batch, e.Total, e.Summary, e.Unknown, e.Source, e.Elapsed.Seconds(), e.Dir})
 	p.flush()
 }
 

@@ -33,9 +33,8 @@ type heading struct {
 
 // ending is what became of a batch.
 type ending struct {
-	Batch   string
-	Total   int64
-	Summary queue.Summary
+	Batch string
+	outcome
 	Elapsed time.Duration // of the wait
 	Dir     string        // where the pictures are; "" if they were not downloaded
 }
@@ -121,8 +120,8 @@ func (p *textPrinter) result(r queue.Result, _ string) {
 }
 
 func (p *textPrinter) end(e ending) {
-	fmt.Fprintf(p.out, "%s: %s of %d in %s", e.Batch, e.Summary, e.Total, e.Elapsed.Round(100*time.Millisecond))
-	if e.Elapsed > time.Second && e.Summary.Succeeded > 0 {
+	fmt.Fprintf(p.out, "%s: %s of %d in %s", e.Batch, e.outcome, e.Total, e.Elapsed.Round(100*time.Millisecond))
+	if e.Source == fromResults && e.Elapsed > time.Second && e.Summary.Succeeded > 0 {
 		fmt.Fprintf(p.out, " (%.1f a second)", float64(e.Summary.Succeeded)/e.Elapsed.Seconds())
 	}
 	if e.Dir != "" {

@@ -22,6 +22,7 @@ const (
 	exitFailed      = 1   // something broke
 	exitInput       = 2   // bad flags or rows, an unknown model; or a job that failed
 	exitCancelled   = 3   // no job failed, and some were cancelled
+	exitGone        = 4   // results are gone, and the counts come from elsewhere
 	exitInterrupted = 130 // by a signal, as shells count it
 )
 
@@ -42,6 +43,7 @@ func input(err error) error {
 var (
 	errJobsFailed    = errors.New("jobs failed")
 	errJobsCancelled = errors.New("jobs were cancelled")
+	errGone          = errors.New("results are gone")
 	errInterrupted   = errors.New("interrupted")
 )
 
@@ -53,6 +55,8 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.Is(err, errGone):
+		return exitGone
 	case mine, setting, row, errors.Is(err, batch.ErrRowsDiffer), errors.Is(err, errJobsFailed):
 		return exitInput
 	case errors.Is(err, batch.ErrCancelled), errors.Is(err, errJobsCancelled):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,14 +14,21 @@ import (
 )
 
 const waitManual = `Wait shows how far a batch is until every job of it has a result, and downloads the pictures if it is told where to.
-It may be begun, interrupted and begun again at any time, from any machine.
+It may be begun, interrupted and begun again at any time, from any machine. Jobs that are retried are waited for, too.
 
   enqueue wait 20260102-150405-abcdefgh
   enqueue wait monday --out pictures
   enqueue wait monday --json
 
+Results are kept for seven days. Once a batch is done, its record keeps the counts; of a batch whose results are gone
+wait tells these, or, where nobody waited for it, how many pictures lie in the bucket (S3_BUCKET), and ends with 4.
+
+With --json it prints a line for each result, {"type":"result",…} with the fields of the record, and one at the end:
+  {"type":"summary","batch_id":…,"total":…,"succeeded":…,"failed":…,"cancelled":…,"expired":…,"unknown":…,
+   "source":"results"|"record"|"bucket","seconds":…,"dir":…}
+
 Exit codes: 0 every job succeeded, 1 something broke, 2 any job failed or ran out of time, 3 any was cancelled,
-130 interrupted.`
+4 results are gone and the counts come from elsewhere, 130 interrupted.`
 
 // waitFlags are those of `enqueue wait`.
 type waitFlags struct {
@@ -75,7 +83,7 @@ func (a *app) wait(ctx context.Context, f *waitFlags, id string) error {
 	if err != nil {
 		return errors.Join(err, pictures.close())
 	}
-	err = a.follow(ctx, waiting{client: c, batch: id, pictures: pictures, out: a.printer(f.json, nil)})
+	err = a.follow(ctx, waiting{client: c, batch: id, store: f.store.storeFlags, pictures: pictures, out: a.printer(f.json, nil), logger: logger})
 	return errors.Join(err, pictures.close(), closeClient())
 }
 
@@ -83,8 +91,10 @@ func (a *app) wait(ctx context.Context, f *waitFlags, id string) error {
 type waiting struct {
 	client   *queue.Client
 	batch    string
+	store    storeFlags // checked
 	pictures *downloads // nil downloads nothing
 	out      printer
+	logger   *slog.Logger
 }
 
 // follow waits for the results of a batch. It prints those that are no success, downloads the pictures of the
@@ -118,17 +128,10 @@ func (a *app) follow(ctx context.Context, w waiting) (err error) {
 	case !last.Done:
 		return fmt.Errorf("%w; %s", errInterrupted, again)
 	}
-	w.out.end(ending{Batch: w.batch, Total: last.Total, Summary: last.Summary, Elapsed: time.Since(begun), Dir: w.pictures.folder()})
-	return verdict(w.batch, last)
-}
-
-// verdict is the error that stands for the exit code of a batch that is done.
-func verdict(id string, u batch.Update) error {
-	switch bad := u.Summary.Failed + u.Summary.Expired; {
-	case bad > 0:
-		return fmt.Errorf("batch %s: %d of %d %w", id, bad, u.Total, errJobsFailed)
-	case u.Summary.Cancelled > 0:
-		return fmt.Errorf("batch %s: %d of %d %w", id, u.Summary.Cancelled, u.Total, errJobsCancelled)
+	o, err := w.outcome(ctx, last)
+	if err != nil {
+		return interrupted(ctx, err, again)
 	}
-	return nil
+	w.out.end(ending{Batch: w.batch, outcome: o, Elapsed: time.Since(begun), Dir: w.pictures.folder()})
+	return o.verdict(w.batch)
 }

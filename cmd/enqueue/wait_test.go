@@ -153,7 +153,8 @@ func TestWaitJSON(t *testing.T) {
 	}
 	s := typed(all, "summary")[0]
 	delete(s, "seconds")
-	if diff := cmp.Diff(map[string]any{"type": "summary", "batch_id": "x", "total": 2.0, "succeeded": 1.0, "failed": 1.0, "cancelled": 0.0, "expired": 0.0, "dir": dir}, s); diff != "" {
+	if diff := cmp.Diff(map[string]any{"type": "summary", "batch_id": "x", "total": 2.0, "succeeded": 1.0, "failed": 1.0, "cancelled": 0.0, "expired": 0.0,
+		"unknown": 0.0, "source": "results", "dir": dir}, s); diff != "" {
 		t.Errorf("summary (-want +got):\n%s", diff)
 	}
 }

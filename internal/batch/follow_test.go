@@ -26,6 +26,16 @@ func (b *broker) record(t *testing.T, index int64, retry int, status string) {
 	}
 }
 
+// publish puts jobs of the batch into the queue.
+func (b *broker) publish(t *testing.T, retry int, indexes ...int64) {
+	t.Helper()
+	for _, i := range indexes {
+		if _, err := b.client.Publish(t.Context(), queue.Message{Priority: queue.Normal, Job: queue.Job{BatchID: "b", Index: i, Retry: retry, Model: "m"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // batchRecord writes the record of a batch without any jobs.
 func (b *broker) batchRecord(t *testing.T, total int64, state string) {
 	t.Helper()
@@ -49,6 +59,7 @@ func fast() following {
 func TestFollow(t *testing.T) {
 	b := startBroker(t, queue.Layout{}, nil)
 	b.batchRecord(t, 4, queue.BatchCommitted)
+	b.publish(t, 0, 0, 1, 2, 3)
 	b.record(t, 2, 0, queue.Succeeded)
 	b.record(t, 0, 0, queue.Failed)
 	var got []int64
@@ -88,6 +99,7 @@ func TestFollow(t *testing.T) {
 func TestFollowOfACancelledBatch(t *testing.T) {
 	b := startBroker(t, queue.Layout{}, nil)
 	b.batchRecord(t, 10, queue.BatchCommitted)
+	b.publish(t, 0, 0, 1, 2)
 	b.record(t, 0, 0, queue.Succeeded)
 	var last Update
 	step := 0
@@ -103,8 +115,70 @@ func TestFollowOfACancelledBatch(t *testing.T) {
 			b.record(t, 1, 0, queue.Cancelled) // it was running
 		}
 	}
-	if want := (queue.Summary{Succeeded: 1, Cancelled: 9}); !last.Done || last.Summary != want || last.State != queue.BatchCancelled {
+	if want := (queue.Summary{Succeeded: 1, Cancelled: 9}); !last.Done || last.Gone != 0 || last.Summary != want || last.State != queue.BatchCancelled {
 		t.Errorf("last update %+v", last)
+	}
+}
+
+// TestFollowWaitsForRetries: every job has a result, and one of them is in the queue again.
+func TestFollowWaitsForRetries(t *testing.T) {
+	b := startBroker(t, queue.Layout{}, nil)
+	b.batchRecord(t, 2, queue.BatchCommitted)
+	b.publish(t, 0, 0, 1)
+	b.record(t, 0, 0, queue.Failed)
+	b.record(t, 1, 0, queue.Succeeded)
+	b.publish(t, 1, 0)
+	var last Update
+	beats := 0
+	for u, err := range fast().follow(t.Context(), b.client, "b") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last = u; u.Result == nil {
+			if beats++; beats == 10 {
+				b.record(t, 0, 1, queue.Succeeded)
+			}
+		}
+	}
+	if want := (queue.Summary{Succeeded: 2}); !last.Done || last.Summary != want || last.Gone != 0 || beats < 10 {
+		t.Errorf("after %d beats: last update %+v", beats, last)
+	}
+}
+
+// TestFollowOfResultsThatAreGone: jobs that are neither in the queue nor recorded were done long ago.
+func TestFollowOfResultsThatAreGone(t *testing.T) {
+	b := startBroker(t, queue.Layout{}, nil)
+	b.batchRecord(t, 5, queue.BatchEnqueuing)
+	b.publish(t, 0, 0, 1)
+	b.record(t, 1, 0, queue.Succeeded)
+	kept := &queue.Summary{Succeeded: 4, Failed: 1}
+	var last Update
+	looks := 0
+	for u, err := range fast().follow(t.Context(), b.client, "b") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = u
+		switch looks++; looks {
+		case 10: // still being enqueued: the others may come
+			b.batchRecord(t, 5, queue.BatchCommitted)
+			r, err := b.client.GetBatch(t.Context(), "b")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Summary = kept
+			if _, err := b.client.UpdateBatch(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+		case 20: // job 0 is still in the queue
+			b.record(t, 0, 0, queue.Failed)
+		}
+	}
+	if looks < 20 || !last.Done || last.Gone != 3 || last.Summary != (queue.Summary{Succeeded: 1, Failed: 1}) {
+		t.Errorf("after %d updates: last update %+v", looks, last)
+	}
+	if last.Kept == nil || *last.Kept != *kept {
+		t.Errorf("the record's summary is %+v, want %+v", last.Kept, kept)
 	}
 }
 

@@ -53,13 +53,8 @@ func define(fs *pflag.FlagSet) *settings {
 	fs.StringVar(&c.Store.SSEKMSKeyID, "s3-sse-kms-key-id", "", "the key for aws:kms")
 	fs.StringVar(&c.Store.Addressing, "s3-addressing-style", "auto", "path, virtual, or auto: path where an endpoint is set")
 
-	fs.StringVar(&c.Runtime.Library, "onnxruntime-lib", "", "ONNX Runtime's library; default: "+ort.LibraryName()+" beside the program")
-	flagenv.Bind(fs, "onnxruntime-lib", "ONNXRUNTIME_LIB")
-	fs.StringVar(&c.Runtime.Provider, "provider", "cpu", "execution provider: cpu, cuda or tensorrt; one that is not there is an error")
-	fs.IntVar(&c.Runtime.Device, "device", 0, "device of the provider")
+	defineRuntime(fs, &c.Runtime, &s.arena)
 	fs.IntVar(&c.Runtime.Threads, "threads", 0, "threads of one call on the CPU; default: cores divided by lanes")
-	fs.StringVar(&s.arena, "arena-limit", "", "memory for activations on the CPU, as 8GiB or 512MiB; default: three quarters of what the container has")
-	fs.IntVar(&c.Runtime.TileSize, "tile-size", 0, "side in pixels of the largest square that is decoded at once, so that a large picture fits in memory: larger ones are decoded in tiles; default 1024, or the model's own size where that is larger")
 	fs.IntVar(&c.MaxRows, "max-rows", 0, "most UNet rows in one call; default 16 on a GPU, on a CPU the 2 rows of a guided picture, or 1 for models that draw without guidance")
 	fs.StringVar(&s.rowShapes, "row-shapes", "", "row counts that calls are padded to; default max-rows alone on a CPU, 1,2,4,8,16 on a GPU; a single number makes every picture the same whatever shares its calls")
 	fs.IntVar(&c.Lanes, "lanes", 0, "UNet calls at once; default one a core on a CPU, 1 on a GPU")
@@ -73,6 +68,16 @@ func define(fs *pflag.FlagSet) *settings {
 	fs.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&s.logFormat, "log-format", "json", "json or text")
 	return s
+}
+
+// defineRuntime makes flags of what every command that draws has to know; arena is for parseBytes.
+func defineRuntime(fs *pflag.FlagSet, o *ort.Options, arena *string) {
+	fs.StringVar(&o.Library, "onnxruntime-lib", "", "ONNX Runtime's library; default: "+ort.LibraryName()+" beside the program")
+	flagenv.Bind(fs, "onnxruntime-lib", "ONNXRUNTIME_LIB")
+	fs.StringVar(&o.Provider, "provider", "cpu", "execution provider: cpu, cuda or tensorrt; one that is not there is an error")
+	fs.IntVar(&o.Device, "device", 0, "device of the provider")
+	fs.StringVar(arena, "arena-limit", "", "memory for activations on the CPU, as 8GiB or 512MiB; default: three quarters of what the container has")
+	fs.IntVar(&o.TileSize, "tile-size", 0, "side in pixels of the largest square that is decoded at once, so that a large picture fits in memory: larger ones are decoded in tiles; default 1024, or the model's own size where that is larger")
 }
 
 // finish judges what the flags say and completes the configuration. It joins every problem, each naming its setting.

@@ -2,7 +2,7 @@
 //
 //	MODELS=models/tiny-emoji S3_BUCKET=images AWS_ENDPOINT_URL=http://127.0.0.1:9000 worker
 //
-// Every setting is a flag with an environment variable behind it: worker -h. On SIGTERM or SIGINT it stops fetching, finishes or hands back what it holds, flushes its
+// Every setting is a flag with an environment variable behind it: worker -h. `worker bench` finds the fastest settings for a machine. On SIGTERM or SIGINT it stops fetching, finishes or hands back what it holds, flushes its
 // spans and is gone within --drain-timeout plus --flush-timeout plus half a second; a second signal ends it at once.
 package main
 
@@ -61,6 +61,8 @@ func run(ctx context.Context, forget func(), args []string, getenv func(string) 
 		})()
 		return worker.Run(ctx, cfg)
 	}, getenv)
+	cmd.AddCommand(benchCommand(forget, getenv))
+	cmd.CompletionOptions.DisableDefaultCmd = true
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
@@ -93,8 +95,8 @@ func command(start func(*settings) error, getenv func(string) string) *cobra.Com
 			return start(s)
 		},
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return config(fmt.Errorf("%w (worker -h lists the flags)", err))
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return config(fmt.Errorf("%w (%s -h lists the flags)", err, cmd.CommandPath()))
 	})
 	cmd.Flags().SortFlags = false
 	s = define(cmd.Flags())
@@ -160,6 +162,10 @@ const manual = `The worker pulls text-to-image jobs from NATS JetStream, draws t
 S3-compatible storage, and acknowledges last: nothing is lost and nothing is drawn twice, whatever is killed meanwhile.
 
   MODELS=models/tiny-emoji S3_BUCKET=images AWS_ENDPOINT_URL=http://127.0.0.1:9000 worker
+
+To find the LANES, MAX_ROWS and ROW_SHAPES that are fastest on this machine:
+
+  worker bench --model models/tiny-emoji
 
 Every flag has an environment variable, named in brackets; the flag wins. Traces, metrics and logs follow the standard
 OTEL_* variables: with no endpoint set nothing is exported. TRACE_PROPAGATION is parent (default), link or ignore;

@@ -8,8 +8,8 @@ import (
 
 // The contract's defaults, for models whose folder says nothing else.
 const (
-	defaultSteps    = 20
-	defaultGuidance = 7.5
+	DefaultSteps    = 20
+	DefaultGuidance = 7.5
 )
 
 // resolved is a job with every field decided: by the job, else by its model, else by the contract.

@@ -109,14 +109,14 @@ func (m *model) steps() int {
 	if m.defaults.Steps > 0 {
 		return m.defaults.Steps
 	}
-	return defaultSteps
+	return DefaultSteps
 }
 
 func (m *model) guidance() float64 {
 	if m.defaults.Guidance != nil {
 		return *m.defaults.Guidance
 	}
-	return defaultGuidance
+	return DefaultGuidance
 }
 
 // entry is the model's line in the queue's registry, by which enqueue knows names, defaults and limits.

@@ -3,30 +3,37 @@ package upload
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"hash/crc32"
-
-	"github.com/klauspost/compress/zlib"
+	"slices"
 )
 
 const (
 	pngSignature = "\x89PNG\r\n\x1a\n"
 	paethFilter  = 4
 	bytesPerRGB  = 3
-
-	// matchLevel looks for repeated rows and shapes about as well as image/png's default, several times faster.
-	matchLevel = 3
 )
 
 // encodePNG writes an RGB8 PNG. Compared with image/png it has no alpha to look for, one filter instead of a
 // choice among five, a faster deflate, and text chunks.
-//
-// Photographs filtered by Paeth leave few bytes in a row that occurred before: searching for them costs the most
-// and can even make the file larger, while drawings live from it. Both ways together still take a fraction of
-// image/png's time, so both are taken and the smaller result is kept.
-func encodePNG(p Picture, m Meta) ([]byte, error) {
+func (e *Encoder) encodePNG(p Picture, m Meta) ([]byte, error) {
+	d, ok := e.deflaters.Get().(*deflater)
+	if !ok {
+		var err error
+		if d, err = newDeflater(); err != nil {
+			return nil, err
+		}
+	}
+	defer func() {
+		if d.keep() {
+			e.deflaters.Put(d)
+		}
+	}()
+	pixels, err := d.zlib(p)
+	if err != nil {
+		return nil, err
+	}
 	w := pngWriter{}
-	w.buf.Grow(len(p.Pix)*3/4 + 8192)
+	w.buf.Grow(len(pixels) + 8192)
 	w.buf.WriteString(pngSignature)
 
 	header := make([]byte, 0, 13)
@@ -38,10 +45,6 @@ func encodePNG(p Picture, m Meta) ([]byte, error) {
 	for _, t := range pngTexts(p, m) {
 		typ, data := t.chunk()
 		w.chunk(typ, data)
-	}
-	pixels, err := deflateSmallest(filter(p), zlib.HuffmanOnly, matchLevel)
-	if err != nil {
-		return nil, err
 	}
 	w.chunk("IDAT", pixels)
 	w.chunk("IEND", nil)
@@ -60,33 +63,10 @@ func (w *pngWriter) chunk(typ string, data []byte) {
 	w.buf.Write(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(w.buf.Bytes()[start:])))
 }
 
-// deflateSmallest compresses data at each level and returns the shortest zlib stream.
-func deflateSmallest(data []byte, levels ...int) ([]byte, error) {
-	var smallest []byte
-	for _, level := range levels {
-		var buf bytes.Buffer
-		buf.Grow(len(data)/2 + 1024)
-		z, err := zlib.NewWriterLevel(&buf, level)
-		if err != nil {
-			return nil, fmt.Errorf("starting the compressor: %w", err)
-		}
-		if _, err := z.Write(data); err != nil {
-			return nil, fmt.Errorf("compressing: %w", err)
-		}
-		if err := z.Close(); err != nil {
-			return nil, fmt.Errorf("compressing: %w", err)
-		}
-		if smallest == nil || buf.Len() < len(smallest) {
-			smallest = buf.Bytes()
-		}
-	}
-	return smallest, nil
-}
-
-// filter is the picture's rows, each behind the byte that names its filter.
-func filter(p Picture) []byte {
+// filter is the picture's rows, each behind the byte that names its filter, in buf's memory if that is enough.
+func filter(p Picture, buf []byte) []byte {
 	stride := bytesPerRGB * p.Width
-	filtered := make([]byte, p.Height*(1+stride))
+	filtered := slices.Grow(buf[:0], p.Height*(1+stride))[:p.Height*(1+stride)]
 	up := make([]byte, stride) // the row above the first one is zero
 	for y := range p.Height {
 		row := filtered[y*(1+stride):][:1+stride]

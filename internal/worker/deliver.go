@@ -84,7 +84,7 @@ func (j *job) encode(img infer.Image, drawn *infer.Result) (upload.Object, error
 		return upload.Object{}, err
 	}
 	picture := upload.Picture(img)
-	data, contentType, err := upload.Encode(picture, j.resolved.format, j.resolved.quality, meta)
+	data, contentType, err := j.encoder.Encode(picture, j.resolved.format, j.resolved.quality, meta)
 	if err != nil {
 		return upload.Object{}, err
 	}

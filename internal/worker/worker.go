@@ -30,6 +30,7 @@ type Worker struct {
 	models    map[string]*model
 	queue     *queue.Client
 	store     *store
+	encoder   upload.Encoder
 	slots     *slots
 	gate      gate
 

@@ -237,7 +237,7 @@ func TestBenchReport(t *testing.T) {
 
 func TestMemory(t *testing.T) {
 	dir := t.TempDir()
-	script := "#!/bin/sh\n[ \"$1\" = --id=7 ] && echo 4242 || echo 'No devices were found' >&2\n"
+	script := "#!/bin/sh\necho 'GPU-1a, NVIDIA H200, 570.1, 37, [N/A], 143771, 41, 121.5, 0'\necho 'GPU-2b, NVIDIA H200, 570.1, 37, 4242, 143771, 41, 121.5, 0'\n"
 	if err := os.WriteFile(filepath.Join(dir, "nvidia-smi"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -249,10 +249,12 @@ func TestMemory(t *testing.T) {
 		visible string
 		want    int64
 	}{
-		{"no GPU", false, 7, "", 0},
-		{"by number", true, 7, "", 4242 << 20},
-		{"by place among the visible", true, 1, "3, 7", 4242 << 20},
-		{"another", true, 0, "3,7", 0},
+		{"no GPU", false, 1, "", 0},
+		{"by number", true, 1, "", 4242 << 20},
+		{"by place among the visible", true, 2, "3, 0,1", 4242 << 20},
+		{"by its name", true, 0, "GPU-2b", 4242 << 20},
+		{"one that does not say", true, 0, "", 0},
+		{"one that is not there", true, 2, "", 0},
 	} {
 		m := memory(t.Context(), c.gpu, c.device, c.visible)
 		if m.Device != c.want {

@@ -3,21 +3,21 @@ package main
 import (
 	"context"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/stipple-ai/stipple/internal/gpu"
 	"github.com/stipple-ai/stipple/internal/infer/tune"
 )
 
 // memory reads what this process holds, and, of a GPU, what is in use on the device by whomever. What the system does not tell stays 0: it is one column of a table.
-func memory(ctx context.Context, gpu bool, device int, visible string) tune.Memory {
+func memory(ctx context.Context, onGPU bool, device int, visible string) tune.Memory {
 	var m tune.Memory
 	if statm, err := os.ReadFile("/proc/self/statm"); err == nil {
 		m.Resident = residentOf(string(statm))
 	}
-	if gpu {
+	if onGPU {
 		m.Device = deviceMemory(ctx, device, visible)
 	}
 	return m
@@ -36,7 +36,8 @@ func residentOf(statm string) int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// deviceMemory asks the driver's own tool, which lies beside every NVIDIA driver. CUDA numbers the devices that visible lists (CUDA_VISIBLE_DEVICES), the tool all of them.
+// deviceMemory is the memory in use on a device. CUDA numbers the devices that visible lists (CUDA_VISIBLE_DEVICES: numbers, or beginnings of UUIDs), the driver's tool all
+// of them.
 func deviceMemory(ctx context.Context, device int, visible string) int64 {
 	id := strconv.Itoa(device)
 	if list := strings.Split(visible, ","); visible != "" && device < len(list) {
@@ -44,13 +45,14 @@ func deviceMemory(ctx context.Context, device int, visible string) int64 {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "nvidia-smi", "--id="+id, "--query-gpu=memory.used", "--format=csv,noheader,nounits").Output()
+	devices, err := gpu.Read(ctx, "")
 	if err != nil {
 		return 0
 	}
-	used, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
-	if err != nil {
-		return 0
+	for i, d := range devices {
+		if (id == strconv.Itoa(i) || (strings.HasPrefix(id, "GPU-") && strings.HasPrefix(d.UUID, id))) && d.MemoryUsed != nil {
+			return int64(*d.MemoryUsed)
+		}
 	}
-	return used << 20
+	return 0
 }

@@ -31,10 +31,15 @@ func TestQueueDepth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	held, err := source.Fetch(t.Context(), 3)
-	if err != nil || len(held) != 3 {
-		t.Fatalf("fetched %d jobs, %v", len(held), err)
-	}
+	var held []*Delivery
+	eventually(t, "three jobs are fetched", func() bool {
+		some, err := source.Fetch(t.Context(), 3-len(held))
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, some...)
+		return len(held) == 3
+	})
 	defer func() {
 		for _, d := range held {
 			d.Release()
@@ -94,5 +99,8 @@ func strand(t *testing.T, c *Client, priority, model string) {
 	}
 	if err := msg.Nak(); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := consumer.Next(jetstream.FetchMaxWait(time.Second)); err == nil { // the broker finds out when it is asked
+		t.Fatal("delivered beyond the limit")
 	}
 }

@@ -30,10 +30,13 @@ func TestWaitingJobs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	held, err := source.Fetch(t.Context(), 1)
-	if err != nil || len(held) != 1 {
-		t.Fatalf("fetched %d jobs, %v", len(held), err)
-	}
+	var held []*Delivery
+	eventually(t, "a job is fetched", func() bool {
+		if held, err = source.Fetch(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		return len(held) == 1
+	})
 	want("*", 6)
 	if err := held[0].Ack(t.Context()); err != nil {
 		t.Fatal(err)

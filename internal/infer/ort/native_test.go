@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -149,6 +150,74 @@ func TestOutOfMemoryChild(t *testing.T) {
 	if err := p.Denoise(context.Background(), call(p, 1, 1)); err != nil {
 		t.Fatalf("one row after it: %v", err)
 	}
+}
+
+// TestBatchShrinks: when the rows of several pictures do not fit into the arena together, those pictures are drawn all the same, row by row, and are what they are alone.
+// It runs in a process of its own, as TestOutOfMemory does.
+func TestBatchShrinks(t *testing.T) {
+	out := subprocess(t, "TestBatchShrinksChild", arenaLimit+"=50000000")
+	if !strings.Contains(out, "--- PASS: TestBatchShrinksChild") {
+		t.Errorf("the child did not pass:\n%s", out)
+	}
+}
+
+// TestBatchShrinksChild is the child of TestBatchShrinks; by itself it only sees that it is not.
+func TestBatchShrinksChild(t *testing.T) {
+	if os.Getenv(arenaLimit) == "" {
+		return
+	}
+	const pictures = 32
+	p := load(t, tiny())
+	m := &watched{Pipeline: p}
+	crowd, alone := start(t, m, 1, infer.Config{MaxRows: 2 * pictures}), start(t, p, 1, infer.Config{})
+	var wg sync.WaitGroup
+	for i := range pictures {
+		wg.Go(func() {
+			info := p.Info()
+			r := infer.Request{Prompt: "a red apple", Seed: uint64(i), Steps: 2, Guidance: 5, Width: info.Width, Height: info.Height}
+			got, err := crowd.Generate(context.Background(), r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			want, err := alone.Generate(context.Background(), r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for j, v := range got.Image.Pix {
+				if w := want.Image.Pix[j]; int(v)-int(w) > 1 || int(w)-int(v) > 1 {
+					t.Errorf("picture %d has %d for %d", i, v, w)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := m.full.Load(); n == 0 {
+		t.Error("no call ran out of memory: the arena is too large for this test")
+	}
+	if n := m.single.Load(); n < 2 {
+		t.Errorf("%d rows were run alone, want those of the calls that failed", n)
+	}
+}
+
+// watched counts the calls of several rows that ran out of memory, and those of one row that did not.
+type watched struct {
+	*Pipeline
+	full, single atomic.Int64
+}
+
+func (m *watched) Denoise(ctx context.Context, c *infer.Call) error {
+	err := m.Pipeline.Denoise(ctx, c)
+	typed, failed := errors.AsType[*infer.Error](err)
+	switch {
+	case failed && typed.Type == "out_of_memory" && len(c.Rows) > 1:
+		m.full.Add(1)
+	case err == nil && len(c.Rows) == 1:
+		m.single.Add(1)
+	}
+	return err
 }
 
 // TestOddSizes: a traced UNet cannot draw a latent whose sides it cannot halve, so such a job is invalid, and breaks neither its neighbours nor the engine.

@@ -38,6 +38,10 @@ type Options struct {
 	Region    string   // requests must be signed for it; "" is "us-east-1"
 	Buckets   []string // made at the start where they are missing
 
+	// Domain is a domain under which bucket.domain addresses a bucket, beside the paths that always do; "" is none. Its
+	// names have to lead to Addr.
+	Domain string
+
 	// Sidecar keeps metadata in files beside Dir even if the file system has extended attributes.
 	Sidecar bool
 }
@@ -224,6 +228,7 @@ func (s *Server) serve(addr string) error {
 		RootUserAccess:    root.Access,
 		RootUserSecret:    root.Secret,
 		Region:            s.options.Region,
+		VirtualDomain:     s.options.Domain,
 		Ports:             []string{addr},
 		MaxConnections:    4096,
 		MaxRequests:       4096,

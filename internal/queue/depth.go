@@ -37,7 +37,24 @@ func (c *Client) QueueDepth(ctx context.Context) ([]Depth, error) {
 		if err != nil {
 			return err
 		}
-		// Consumers first: a job that comes in between is waiting, and none that goes is taken for stranded.
+		stored := func() (map[place]int64, error) {
+			info, err := s.Info(ctx, jetstream.WithSubjectFilter(c.names.BatchFilter("*")))
+			if err != nil {
+				return nil, err
+			}
+			all := map[place]int64{}
+			for subject, n := range info.State.Subjects {
+				if priority, token, _, ok := c.names.parseJobSubject(subject); ok {
+					all[place{priority, token}] += int64(n)
+				}
+			}
+			return all, nil
+		}
+		// Before and after: neither a job that comes in between nor one that goes is taken for stranded.
+		before, err := stored()
+		if err != nil {
+			return err
+		}
 		known := map[place]int64{}
 		consumers := s.ListConsumers(ctx)
 		for info := range consumers.Info() {
@@ -56,21 +73,15 @@ func (c *Client) QueueDepth(ctx context.Context) ([]Depth, error) {
 		if err := consumers.Err(); err != nil {
 			return err
 		}
-		info, err := s.Info(ctx, jetstream.WithSubjectFilter(c.names.BatchFilter("*")))
+		after, err := stored()
 		if err != nil {
 			return err
 		}
-		stored := map[place]int64{}
-		for subject, n := range info.State.Subjects {
-			if priority, token, _, ok := c.names.parseJobSubject(subject); ok {
-				stored[place{priority, token}] += int64(n)
-			}
-		}
-		for p, n := range stored {
+		for p, n := range after {
 			if d := at(p); !d.Consumer {
 				d.Waiting = n
 			} else {
-				d.Stranded = max(n-known[p], 0)
+				d.Stranded = max(min(before[p], n)-known[p], 0)
 			}
 		}
 		return nil

@@ -21,6 +21,28 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// TestDocs: docs/samplers.md has a line for each name, with its class and whether it takes a suffix.
+func TestDocs(t *testing.T) {
+	doc, err := os.ReadFile("../../../docs/samplers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want []string
+	for _, line := range regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\| `(\\w+)`[^|]*\\| (yes|) ?\\|").FindAllStringSubmatch(string(doc), -1) {
+		got = append(got, strings.Join(line[1:], " "))
+	}
+	for _, a := range aliases() {
+		spacings := ""
+		if a.class.hasVariants() {
+			spacings = "yes"
+		}
+		want = append(want, strings.Join([]string{a.name, a.class.name, spacings}, " "))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("docs/samplers.md (-want +got):\n%s", diff)
+	}
+}
+
 // TestResolve holds the rules of from_config that the goldens do not reach.
 func TestResolve(t *testing.T) {
 	tests := []struct {

@@ -79,7 +79,7 @@ func TestPresignedURLsReadAndCannotBeForged(t *testing.T) {
 		t.Run(style, func(t *testing.T) {
 			var c Config
 			dial := (&net.Dialer{}).DialContext
-			prefix := ""
+			var prefix string
 			if style == AddressingVirtual {
 				c, dial = startVirtual(t)
 				prefix = "http://pictures." + storeDomain + ":"

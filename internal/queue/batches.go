@@ -26,10 +26,11 @@ type Batch struct {
 	ID      string    `json:"-"`     // the key
 	Total   int64     `json:"total"` // jobs; while enqueuing a source of unknown length, those known so far
 	State   string    `json:"state"`
-	Cursor  int64     `json:"cursor"`            // indexes below it are published
-	Hash    string    `json:"hash"`              // HashRows of the rows below the cursor
-	Created time.Time `json:"created,omitzero"`  // when the first enqueue began
-	Summary *Summary  `json:"summary,omitempty"` // what became of the jobs, for when their records are gone
+	Cursor  int64     `json:"cursor"`             // indexes below it are published
+	Hash    string    `json:"hash"`               // HashRows of the rows below the cursor
+	Created time.Time `json:"created,omitzero"`   // when the first enqueue began
+	TraceID string    `json:"trace_id,omitempty"` // of that enqueue
+	Summary *Summary  `json:"summary,omitempty"`  // what became of the jobs, for when their records are gone
 
 	// Run is drawn by each run of enqueue, so that two which send the same rows at the same pace still write
 	// different entries, and only one of them takes the other's place.
@@ -157,46 +158,6 @@ func (c *Client) GetBatch(ctx context.Context, id string) (Batch, error) {
 		return Batch{}, err
 	}
 	return b, nil
-}
-
-// CancelJob marks one job as cancelled, whether it waits, runs or is not published yet.
-func (c *Client) CancelJob(ctx context.Context, batch string, index int64) error {
-	if err := (Identity{Batch: batch, Index: index}).validate(); err != nil {
-		return fmt.Errorf("cancelling a job: %w", err)
-	}
-	kv, err := c.bucket(ctx, c.names.BatchesBucket())
-	if err != nil {
-		return err
-	}
-	return c.try(ctx, fmt.Sprintf("cancelling job %s/%d", batch, index), func(ctx context.Context) error {
-		_, err := kv.Put(ctx, jobKey(batch, index), []byte(`{"state":"`+BatchCancelled+`"}`))
-		return err
-	})
-}
-
-// Cancelled reports whether a job was cancelled, alone or with its batch.
-func (c *Client) Cancelled(ctx context.Context, batch string, index int64) (bool, error) {
-	b, err := c.GetBatch(ctx, batch)
-	if err != nil && !errors.Is(err, ErrNoBatch) {
-		return false, err
-	}
-	if b.State == BatchCancelled {
-		return true, nil
-	}
-	kv, err := c.bucket(ctx, c.names.BatchesBucket())
-	if err != nil {
-		return false, err
-	}
-	found := false
-	err = c.try(ctx, fmt.Sprintf("looking whether job %s/%d is cancelled", batch, index), func(ctx context.Context) error {
-		_, err := kv.Get(ctx, jobKey(batch, index))
-		if errors.Is(err, jetstream.ErrKeyNotFound) {
-			return nil
-		}
-		found = err == nil
-		return err
-	})
-	return found, err
 }
 
 // HashRows returns the rolling hash of a batch's rows after more of them: a SHA-256 chain over the hash before

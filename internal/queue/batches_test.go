@@ -108,38 +108,6 @@ func TestSwapKnowsItsOwnWrite(t *testing.T) {
 	}
 }
 
-func TestCancelled(t *testing.T) {
-	t.Parallel()
-	c := connect(t, startBroker(t, natsd.Options{}), Config{})
-	setup(t, c, Layout{})
-	cancelled := func(batch string, index int64) bool {
-		t.Helper()
-		yes, err := c.Cancelled(t.Context(), batch, index)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return yes
-	}
-	if cancelled("b", 1) {
-		t.Error("a job of an unknown batch is cancelled")
-	}
-	if err := c.CancelJob(t.Context(), "b", 1); err != nil {
-		t.Fatal(err)
-	}
-	if !cancelled("b", 1) || cancelled("b", 2) || cancelled("b", 11) {
-		t.Error("cancelling b/1 cancelled another job, or not that one")
-	}
-	if _, err := c.CreateBatch(t.Context(), Batch{ID: "b", State: BatchCancelled}); err != nil {
-		t.Fatal(err)
-	}
-	if !cancelled("b", 2) || cancelled("other", 2) {
-		t.Error("cancelling batch b did not cancel its jobs, or cancelled others")
-	}
-	if err := c.CancelJob(t.Context(), "a.b", 1); err == nil {
-		t.Error("a job of batch a.b was cancelled")
-	}
-}
-
 func TestHashRows(t *testing.T) {
 	hash := func(before string, rows []Message) string {
 		t.Helper()

@@ -1,0 +1,109 @@
+package queue
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	readBatch = 500             // messages asked for at once
+	readWait  = 5 * time.Second // for one request
+	readBeat  = time.Second     // of the broker while it has nothing; two missed mean that it is gone
+	readIdle  = time.Minute     // after which the broker forgets a reader that is gone
+)
+
+// reader reads a stream in order by an ephemeral consumer, which it replaces when messages went missing.
+// What nats.go has for this cannot be stopped while the broker is away. One goroutine uses it.
+type reader struct {
+	client *Client
+	stream string
+	filter string    // of subjects
+	after  uint64    // sequence of the last message that was yielded
+	since  time.Time // nothing older is wanted; zero for all. It holds while after is 0.
+
+	consumer jetstream.Consumer // nil to be made anew
+	seen     uint64             // the consumer's sequence of its last message
+	left     uint64             // messages that were stored and not yet delivered, as of the last one
+}
+
+// open makes a consumer if there is none.
+func (r *reader) open(ctx context.Context) error {
+	if r.consumer != nil {
+		return nil
+	}
+	cfg := jetstream.ConsumerConfig{
+		FilterSubject: r.filter, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: r.after + 1,
+		AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: readIdle, MemoryStorage: true, Replicas: 1,
+	}
+	if r.after == 0 && !r.since.IsZero() {
+		cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, 0, &r.since
+	}
+	return r.client.try(ctx, "following "+r.filter, func(ctx context.Context) error {
+		consumer, err := r.client.js.CreateConsumer(ctx, r.stream, cfg)
+		if err != nil {
+			return err
+		}
+		r.consumer, r.seen, r.left = consumer, 0, consumer.CachedInfo().NumPending
+		return nil
+	})
+}
+
+// pull yields the messages that one request brings, and returns false when there should be no other. When yield has
+// returned false, the consumer is of no more use.
+func (r *reader) pull(ctx context.Context, yield func(jetstream.Msg, *jetstream.MsgMetadata) bool) bool {
+	once, cancel := context.WithTimeout(ctx, readWait)
+	defer cancel()
+	batch, err := r.consumer.Fetch(readBatch, jetstream.FetchContext(once), jetstream.FetchHeartbeat(readBeat))
+	if err != nil { // not connected
+		r.forget()
+		return sleep(ctx, tryWaitMax/4) == nil
+	}
+	for msg := range batch.Messages() {
+		meta, err := msg.Metadata()
+		if err != nil || meta.Sequence.Consumer != r.seen+1 {
+			r.forget() // one was lost on its way
+			return true
+		}
+		r.seen, r.after, r.left = meta.Sequence.Consumer, meta.Sequence.Stream, meta.NumPending
+		if !yield(msg, meta) {
+			return false
+		}
+	}
+	if once.Err() == nil && batch.Error() != nil { // the broker or the consumer went away
+		r.forget()
+		return sleep(ctx, tryWaitMin) == nil
+	}
+	return true
+}
+
+// forget lets go of the consumer. The broker deletes it after a minute in which nobody asks.
+func (r *reader) forget() { r.consumer = nil }
+
+// rest yields the messages that are stored now, and ends. A message that is yielded when others were lost on their
+// way is not yielded again. Errors are those of open, and ctx's own.
+func (r *reader) rest(ctx context.Context, yield func(jetstream.Msg, *jetstream.MsgMetadata) bool) error {
+	defer r.forget() // a request that is broken off goes on at the broker and swallows what comes
+	for {
+		if err := r.open(ctx); err != nil {
+			return err
+		}
+		if r.left == 0 {
+			return nil
+		}
+		before, wanted := r.after, true
+		r.pull(ctx, func(msg jetstream.Msg, meta *jetstream.MsgMetadata) bool {
+			wanted = yield(msg, meta)
+			return wanted && meta.NumPending > 0
+		})
+		switch {
+		case !wanted:
+			return nil
+		case ctx.Err() != nil:
+			return &brokerError{"reading " + r.filter, context.Cause(ctx)}
+		case r.after == before:
+			r.forget() // what was left may have been removed: count again
+		}
+	}
+}

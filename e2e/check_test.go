@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/image/webp"
 )
 
 // result is a record of RESULTS, by the names of the contract.
@@ -226,7 +227,7 @@ func (w *world) checkPicture(r result) object {
 	if err != nil || width != r.Image.Width || height != r.Image.Height {
 		w.t.Errorf("%s decodes to %d×%d (%v), its result says %d×%d", r.Image.Key, width, height, err, r.Image.Width, r.Image.Height)
 	}
-	// A JPEG's pixels are other than those that were drawn.
+	// A JPEG's or WebP's pixels are other than those that were drawn.
 	if sum := sha256.Sum256(pixels); o.contentType == "image/png" && hex.EncodeToString(sum[:]) != r.Image.PixelsSHA256 {
 		w.t.Errorf("%s has pixels of sha256 %x, its result says %s", r.Image.Key, sum, r.Image.PixelsSHA256)
 	}
@@ -236,8 +237,11 @@ func (w *world) checkPicture(r result) object {
 // decode reads an image file into RGB, 8 bits each, row by row.
 func decode(o object) (pixels []byte, width, height int, err error) {
 	read := png.Decode
-	if o.contentType == "image/jpeg" {
+	switch o.contentType {
+	case "image/jpeg":
 		read = jpeg.Decode
+	case "image/webp":
+		read = webp.Decode
 	}
 	img, err := read(bytes.NewReader(o.body))
 	if err != nil {

@@ -26,6 +26,7 @@ type settings struct {
 	logLevel   string
 	logFormat  string
 	arena      string
+	detail     string
 }
 
 // define makes every setting a flag; flagenv adds its variable.
@@ -52,6 +53,8 @@ func define(fs *pflag.FlagSet) *settings {
 	fs.StringVar(&c.Store.SSE, "s3-sse", "", "server-side encryption: AES256, aws:kms or aws:kms:dsse")
 	fs.StringVar(&c.Store.SSEKMSKeyID, "s3-sse-kms-key-id", "", "the key for aws:kms")
 	fs.StringVar(&c.Store.Addressing, "s3-addressing-style", "auto", "path, virtual, or auto: path where an endpoint is set")
+
+	fs.StringVar(&s.detail, "metadata", "full", "what an image's file tells: full (prompts, parameters, the job), minimal (that a model made it, which one, and the trace) or none; the result and the object's metadata tell the rest")
 
 	defineRuntime(fs, &c.Runtime, &s.arena)
 	fs.IntVar(&c.Runtime.Threads, "threads", 0, "threads of one call on the CPU; default: cores divided by lanes")
@@ -100,6 +103,10 @@ func (s *settings) finish() (worker.Config, error) {
 	c.Store.Tags, err = upload.ParseTags(s.tags)
 	if err != nil {
 		add(fmt.Errorf("S3_TAGS (--s3-tags): %w", err))
+	}
+	c.Detail, err = upload.ParseDetail(s.detail)
+	if err != nil {
+		add(fmt.Errorf("METADATA (--metadata): %w", err))
 	}
 	c.RowShapes, err = parseInts(s.rowShapes)
 	if err != nil {

@@ -34,7 +34,8 @@ type Config struct {
 	MaxAttempts int           // 0: 5
 	JobTimeout  time.Duration // most time a job may take, waiting for storage aside; 0: an hour
 
-	Store upload.Config
+	Store  upload.Config
+	Detail upload.Detail // METADATA: how much a file tells of its picture
 
 	DrainTimeout time.Duration // for finishing what is held, from the signal
 	FlushTimeout time.Duration // for telemetry, after that

@@ -214,5 +214,6 @@ func (j *job) meta() (upload.Meta, error) {
 	return upload.Meta{
 		Prompt: r.Prompt, NegativePrompt: r.NegativePrompt, Steps: r.Steps, Scheduler: j.scheduler(), Guidance: r.Guidance, Seed: r.Seed,
 		Model: j.model.name, ModelDigest: j.model.digest, Job: spec, TraceID: j.span.SpanContext().TraceID().String(),
+		Detail: j.cfg.Detail,
 	}, nil
 }

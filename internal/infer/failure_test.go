@@ -14,7 +14,7 @@ import (
 // poison is the first latent of a request's first step, by which a fault finds its rows.
 func poison(t *testing.T, m *fakeModel, q Request) func(*Call) bool {
 	t.Helper()
-	s, err := newSample(q, m.info, []*Embedding{{}})
+	s, err := newSample(q, m.info)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -215,7 +215,6 @@ func start(t testing.TB, m Model, lanes int, cfg Config, before ...func(*Engine)
 		once.Do(func() {
 			cancel()
 			result = <-done
-			l.Close()
 		})
 		return result
 	}
@@ -223,6 +222,7 @@ func start(t testing.TB, m Model, lanes int, cfg Config, before ...func(*Engine)
 		if err := stop(); err != nil && !errors.Is(err, ErrBroken) {
 			t.Error(err)
 		}
+		l.Close()
 	})
 	return e, stop
 }

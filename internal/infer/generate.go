@@ -13,7 +13,8 @@ import (
 )
 
 // Generate draws one picture; it blocks, and is meant to be called concurrently. When ctx ends, the sample leaves at the next step boundary and Generate
-// returns ctx's error. It opens the spans tokenize, text_encode, denoise and vae_decode below the span in ctx, if there is one.
+// returns ctx's error, with the sample's state once it has one ([Suspended]). It opens the spans tokenize, text_encode, denoise and vae_decode below the span in
+// ctx, if there is one.
 func (e *Engine) Generate(ctx context.Context, r Request) (*Result, error) {
 	ctx, release := e.dog.bound(ctx)
 	defer release()
@@ -29,29 +30,34 @@ func (e *Engine) generate(ctx context.Context, r Request, res *Result) (err erro
 	if err := e.Validate(r); err != nil {
 		return err
 	}
-	texts, err := e.encode(ctx, r, res)
+	s, err := newSample(r, e.info)
 	if err != nil {
 		return err
 	}
-	s, err := newSample(r, e.info, texts)
-	if err != nil {
-		return err
-	}
-	if err := e.denoise(ctx, s, res); err != nil {
-		return err
+	prompts := e.tokenize(ctx, r, res)
+	if !s.finished() {
+		texts, err := e.encode(ctx, prompts, res)
+		if err != nil {
+			return err
+		}
+		for i, text := range texts {
+			s.rows[i].text = text
+		}
+		if err := e.denoise(ctx, s, res); err != nil {
+			return s.suspended(ctx, err)
+		}
 	}
 	res.Image, err = e.picture(ctx, s.x, s.size, res)
-	return err
+	return s.suspended(ctx, err)
 }
 
-// encode returns the embeddings of the request's rows: unconditional and conditional when guided, else the latter alone.
-func (e *Engine) encode(ctx context.Context, r Request, res *Result) ([]*Embedding, error) {
-	guided := r.Guidance > 1 && !e.info.GuidanceEmbedded
+// tokenize returns the tokens of the request's rows: unconditional and conditional when guided, else the latter alone.
+func (e *Engine) tokenize(ctx context.Context, r Request, res *Result) []Tokens {
 	start := time.Now()
-
 	_, span := startSpan(ctx, "tokenize")
+	defer span.End()
 	prompts := make([]Tokens, 0, 2)
-	if guided {
+	if r.guided(e.info) {
 		prompts = append(prompts, e.model.Tokenize(r.NegativePrompt, true))
 	}
 	prompts = append(prompts, e.model.Tokenize(r.Prompt, false))
@@ -60,10 +66,13 @@ func (e *Engine) encode(ctx context.Context, r Request, res *Result) ([]*Embeddi
 		res.PromptTruncated = res.PromptTruncated || t.Truncated
 	}
 	span.SetAttributes(attribute.Int("gen_ai.usage.input_tokens", res.Tokens), attribute.Bool("prompt.truncated", res.PromptTruncated))
-	span.End()
 	res.Ledger.TextEncode += time.Since(start)
+	return prompts
+}
 
-	ctx, span = startSpan(ctx, "text_encode")
+// encode returns an embedding for each of the prompts.
+func (e *Engine) encode(ctx context.Context, prompts []Tokens, res *Result) ([]*Embedding, error) {
+	ctx, span := startSpan(ctx, "text_encode")
 	embeddings := make([]*Embedding, len(prompts))
 	hits := 0
 	for i, t := range prompts {

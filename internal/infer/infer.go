@@ -28,10 +28,16 @@ type Request struct {
 	Scheduler              string  // a name of schedule.Names, a diffusers class, or "" for the model's own
 	Priority               int     // order at the door: smaller is sooner
 
+	// Resume, if set, is where another Generate of the same request was stopped ([Suspended]) or a checkpoint of it. One that does not fit is an [ErrState].
+	Resume *State
+
 	// OnBegin, if set, is told when the sample leaves the door. Run calls it: it must not block.
 	OnBegin func()
-	// OnStep, if set, is told after each sampler step how many of the model's calls are done. Run calls it: it must not block.
+	// OnStep, if set, is told after each sampler step how many of the model's calls are done, those before Resume included. Run calls it: it must not block.
 	OnStep func(done, total int)
+	// OnCheckpoint, if set, is handed the sample's state after every CheckpointEvery-th sampler step but the last one. Run calls it: it must not block.
+	OnCheckpoint    func(State)
+	CheckpointEvery int // 0: never
 }
 
 // Result is a picture and the ledger of how it was made.

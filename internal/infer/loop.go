@@ -138,9 +138,9 @@ func (l *loop) fail(s *sample, err error) {
 	l.endIfLeaving(s)
 }
 
-// settle moves a sample on after rows of it came back.
+// settle moves a sample on after rows of it came back. A step whose rows are all there is taken even if its caller has gone: the state that it leaves behind has it.
 func (l *loop) settle(s *sample) {
-	if s.riding > 0 || l.endIfLeaving(s) {
+	if s.riding > 0 {
 		return
 	}
 	if s.back == len(s.rows) {
@@ -150,7 +150,9 @@ func (l *loop) settle(s *sample) {
 			return
 		}
 	}
-	s.settleTime(time.Now())
+	if !l.endIfLeaving(s) {
+		s.settleTime(time.Now())
+	}
 }
 
 func (l *loop) endIfLeaving(s *sample) bool {

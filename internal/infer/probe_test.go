@@ -3,6 +3,7 @@ package infer
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -172,4 +173,32 @@ func TestBroken(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBrokenDeviceGivesNothing: what a call gives that comes back when the device is known to be broken does not count, for good or bad.
+func TestBrokenDeviceGivesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newFakeModel(t)
+		slow := poison(t, m, unguided(10, 4))
+		m.fault = func(c *Call) error {
+			if slow(c) {
+				time.Sleep(time.Second)
+				return nil
+			}
+			return errors.New("device lost")
+		}
+		m.corrupt = func(c *Call) { c.Rows[0].Out[0] = float32(math.NaN()) }
+		e, _ := start(t, m, 2, Config{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			_, err := e.Generate(context.Background(), unguided(10, 4))
+			wantError(t, err, "interrupted", "device lost")
+		})
+		time.Sleep(time.Millisecond)
+		for i := range 2 {
+			_, err := e.Generate(context.Background(), unguided(uint64(i), 4))
+			wantError(t, err, "model_error", "device lost")
+		}
+		wg.Wait()
+	})
 }

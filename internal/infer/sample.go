@@ -13,12 +13,12 @@ type sample struct {
 	req     Request
 	size    Size
 	sampler schedule.Sampler
-	noise   func([]float32) // of the sample's own generator
-	x       []float32       // latents [C,H,W]
-	in      []float32       // x as the sampler scales it for this step; read by the lanes
-	out     []float32       // the guided prediction
-	rows    []row           // one, or two when guided: unconditional, then conditional
-	step    int             // calls of the model done
+	noise   *rng.Generator // the sample's own
+	x       []float32      // latents [C,H,W]
+	in      []float32      // x as the sampler scales it for this step; read by the lanes
+	out     []float32      // the guided prediction
+	rows    []row          // one, or two when guided: unconditional, then conditional
+	step    int            // calls of the model done
 
 	seq     uint64 // order of arrival at the door
 	begun   bool   // some row of it has been in a lane
@@ -53,32 +53,48 @@ type row struct {
 	alone  bool // a call with this row failed: run it by itself
 }
 
-// newSample draws the initial noise; texts holds one embedding for each row.
-func newSample(r Request, info Info, texts []*Embedding) (*sample, error) {
+// newSample returns the sample of a request, at its first step or where the request resumes. The rows have no text yet.
+func newSample(r Request, info Info) (*sample, error) {
 	sampler, err := schedule.New(r.Scheduler, info.Schedule, r.Steps)
 	if err != nil {
 		return nil, invalid("scheduler: %w", err)
 	}
 	size := Size{Width: r.Width / info.ScaleFactor, Height: r.Height / info.ScaleFactor}
 	n := info.LatentChannels * size.Width * size.Height
-	buf := make([]float32, (3+len(texts))*n)
+	rows := 1
+	if r.guided(info) {
+		rows = 2
+	}
+	buf := make([]float32, (3+rows)*n)
 	cut := func() []float32 {
 		s := buf[:n:n]
 		buf = buf[n:]
 		return s
 	}
-	s := &sample{req: r, size: size, sampler: sampler, noise: rng.New(r.Seed).Normal, x: cut(), in: cut(), out: cut(), done: make(chan error, 1)}
-	s.rows = make([]row, len(texts))
-	for i, text := range texts {
-		s.rows[i] = row{sample: s, text: text, out: cut()}
+	s := &sample{req: r, size: size, sampler: sampler, noise: new(rng.Generator), x: cut(), in: cut(), out: cut(), done: make(chan error, 1)}
+	s.rows = make([]row, rows)
+	for i := range s.rows {
+		s.rows[i] = row{sample: s, out: cut()}
 	}
-	s.noise(s.x)
-	sigma := sampler.InitNoiseSigma()
+	if r.Resume != nil {
+		return s, s.restore(*r.Resume, info)
+	}
+	s.start()
+	return s, nil
+}
+
+// guided reports whether a sample has two rows, unconditional and conditional.
+func (r Request) guided(info Info) bool { return r.Guidance > 1 && !info.GuidanceEmbedded }
+
+// start draws the initial noise.
+func (s *sample) start() {
+	s.noise = rng.New(s.req.Seed)
+	s.noise.Normal(s.x)
+	sigma := s.sampler.InitNoiseSigma()
 	for i := range s.x {
 		s.x[i] *= sigma
 	}
-	sampler.ScaleInput(s.in, s.x, 0)
-	return s, nil
+	s.sampler.ScaleInput(s.in, s.x, 0)
 }
 
 // ready reports whether a row of s could ride now.
@@ -131,7 +147,7 @@ func (s *sample) advance() (finished bool, err error) {
 	if !finite(out) {
 		return false, badImage("the UNet gives NaN or infinite values at call %d of %d: a UNet in float16 may overflow so with some prompts, else its weights are damaged; export it in float32", s.step+1, s.sampler.Len())
 	}
-	s.sampler.Step(s.x, out, s.step, s.noise)
+	s.sampler.Step(s.x, out, s.step, s.noise.Normal)
 	s.step++
 	s.back = 0
 	for i := range s.rows {
@@ -140,12 +156,18 @@ func (s *sample) advance() (finished bool, err error) {
 	if s.req.OnStep != nil {
 		s.req.OnStep(s.step, s.sampler.Len())
 	}
-	if s.step == s.sampler.Len() {
+	if s.finished() {
 		return true, nil
 	}
 	s.sampler.ScaleInput(s.in, s.x, s.step)
+	if n := s.req.CheckpointEvery; n > 0 && s.step%n == 0 && s.req.OnCheckpoint != nil {
+		s.req.OnCheckpoint(s.state())
+	}
 	return false, nil
 }
+
+// finished reports whether all steps are done.
+func (s *sample) finished() bool { return s.step == s.sampler.Len() }
 
 // guided returns u + g·(c − u), in float32 and in the order of diffusers' pipelines.
 func (s *sample) guided() []float32 {

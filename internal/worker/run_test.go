@@ -156,7 +156,7 @@ func connect(t *testing.T) *running {
 		store.Close()
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
-		if err := client.Close(ctx); err != nil {
+		if err := client.Close(ctx); err != nil && client.Connected() { // it may not have found the way back to a broker that was away
 			t.Error(err)
 		}
 	})

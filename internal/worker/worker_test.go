@@ -126,38 +126,6 @@ func TestDeadlineAndDefaults(t *testing.T) {
 	}
 }
 
-// TestStorageAway: jobs wait with their pictures, none fails, and none is drawn twice.
-func TestStorageAway(t *testing.T) {
-	r := startWorker(t, nil)
-	r.publish(quick("b", 0))
-	r.result("b", 0)
-	shared.store.Suspend()
-	resume := func() {
-		if err := shared.store.Resume(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i := int64(1); i < 8; i++ {
-		r.publish(quick("b", i))
-	}
-	deadline := time.Now().Add(30 * time.Second)
-	for !strings.Contains(r.log.String(), "nothing more is fetched meanwhile") {
-		if time.Now().After(deadline) {
-			resume()
-			t.Fatalf("the worker did not notice:\n%s", r.log)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	resume()
-	for i := int64(1); i < 8; i++ {
-		res := r.result("b", i)
-		r.checkImage(res)
-		if res.Attempt != 1 {
-			t.Errorf("job %d took %d attempts: it was drawn again", i, res.Attempt)
-		}
-	}
-}
-
 // awaitProgress waits until a job of the batch is told to be under way.
 func (r *running) awaitProgress(batch string) {
 	r.t.Helper()

@@ -19,6 +19,8 @@ SMOKETIME ?= 5s
 BENCH ?= .
 PKG ?= ./internal/...
 COMPARE ?=
+# Flags of `make chaos`.
+CHAOS ?=
 
 # Packages that build and pass their tests without cgo, and so without ONNX Runtime.
 PURE := ./internal/infer ./internal/infer/clip ./internal/infer/onnx ./internal/infer/rng ./internal/infer/schedule \
@@ -109,7 +111,12 @@ check-clean: ## fail when modules are not tidy, or when something was left in th
 soak: build ## the tests at full size: hours
 	STIPPLE_SOAK=1 $(ORT) go test -count=1 -timeout 6h $(TESTFLAGS) ./internal/...
 	STIPPLE_SOAK=1 $(ORT) scripts/e2e.sh versitygw -timeout 6h $(TESTFLAGS)
+	STIPPLE_SOAK=1 $(ORT) scripts/e2e.sh minio -timeout 6h -run Chaos $(TESTFLAGS)
 	$(ORT) scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: chaos
+chaos: build ## jobs under a seeded plan of faults, against nats-server and MinIO (CHAOS='--jobs 60 --faults 12 --seed 7', docs/chaos.md)
+	$(ORT) scripts/chaos.sh $(CHAOS)
 
 .PHONY: bench
 bench: build ## benchmarks (BENCH=regexp PKG=./internal/upload), then whole workers

@@ -13,7 +13,7 @@ while [ "$1" != -- ]; do
 done
 shift
 # shellcheck disable=SC2086 # a list of packages
-skip=$(go list $named ./e2e/...)
+skip=$(go list $named ./e2e)
 others=$(go list ./... | grep -vxF "$skip")
 # shellcheck disable=SC2086 # a list of packages
 exec "$@" $others

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/stipple-ai/stipple/internal/local/otlpd"
+)
+
+// storm carries out a plan against workers.
+type storm struct {
+	*world
+	workers []*worker
+	running sync.WaitGroup // faults, each a goroutine
+	one     sync.Mutex     // held by the one fault that keeps a worker from its leases, so that the others can take its jobs over
+
+	mu   sync.Mutex
+	done map[kind]int
+	errs []error
+}
+
+// carryOut begins each fault when its number of results is recorded, and returns when all of them are over, or ctx ends.
+// Jobs come as the faults do: each finds some that are still to be drawn, however fast the machine is.
+func (s *storm) carryOut(ctx context.Context, faults []fault, jobs []job, before uint64) error {
+	published := 0
+	for n, f := range faults {
+		next := stormShare(n+1, len(faults), len(jobs))
+		if err := s.publish(ctx, stormBatch, jobs, published, next); err != nil {
+			return err
+		}
+		published = next
+		s.awaitRecorded(ctx, before+uint64(f.After))
+		if f.Kind == freeze || f.Kind == netStall {
+			s.one.Lock()
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		s.running.Go(func() { s.report(f, s.inflict(ctx, f)) })
+	}
+	err := s.publish(ctx, stormBatch, jobs, published, len(jobs))
+	s.running.Wait()
+	return errors.Join(append(s.errs, err)...)
+}
+
+// stormShare is how many jobs are there when the n-th of so many faults begins: nine tenths, in equal parts. The rest
+// follows the last.
+func stormShare(n, faults, jobs int) int { return jobs * 9 * n / (10 * faults) }
+
+// report notes what became of a fault.
+func (s *storm) report(f fault, err error) {
+	if f.Kind == freeze || f.Kind == netStall {
+		s.one.Unlock()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.errs = append(s.errs, err)
+		return
+	}
+	s.done[f.Kind]++
+}
+
+// awaitRecorded waits for so many results. A broker that is away is waited for.
+func (s *storm) awaitRecorded(ctx context.Context, results uint64) {
+	for ctx.Err() == nil {
+		if state, err := s.state(ctx, "RESULTS"); err == nil && state.Msgs >= results {
+			return
+		}
+		wait(ctx, 50*time.Millisecond)
+	}
+}
+
+// inflict carries out one fault and returns when it is over.
+func (s *storm) inflict(ctx context.Context, f fault) error {
+	w := s.workers[f.Worker]
+	log := s.log.With(slog.Int("fault", f.Number), slog.String("kind", string(f.Kind)), slog.Duration("for", f.For), slog.Int("after", f.After))
+	log.Info("fault")
+	defer log.Info("fault over")
+	switch f.Kind {
+	case killFetched:
+		return s.trap(ctx, edgeFetched, f)
+	case killStep:
+		return s.trap(ctx, edgeStep, f)
+	case killPut:
+		return s.trap(ctx, edgePut, f)
+	case killStored:
+		return s.trap(ctx, edgeStored, f)
+	case killRecorded:
+		return s.trap(ctx, edgeRecorded, f)
+	case killAck:
+		return s.trap(ctx, edgeAck, f)
+	case killAcked:
+		return s.trap(ctx, edgeAcked, f)
+	case freeze, storeReset:
+		return s.trap(ctx, f.Edge, f)
+	case killDrain:
+		l := s.alive(ctx, w)
+		l.send(syscall.SIGTERM)
+		wait(ctx, f.For)
+		l.send(os.Kill)
+		<-l.exited
+	case sigterm:
+		s.alive(ctx, w)
+		return w.leave()
+	case netStall:
+		open := w.stall.close()
+		defer open()
+		wait(ctx, f.For)
+	case netCut:
+		for _, b := range w.brokers {
+			b.reset()
+		}
+	case brokerKill:
+		return s.leader(ctx, f.Choice).restart(ctx, f.For)
+	case storeKill:
+		return s.store.restart(ctx, f.For)
+	case storeBusy:
+		s.mood.busy.Add(1)
+		defer s.mood.busy.Add(-1)
+		wait(ctx, f.For)
+	case storeHole:
+		s.mood.hole.Add(1)
+		defer s.mood.hole.Add(-1)
+		wait(ctx, f.For)
+	case collectorAway:
+		s.sink.SetMode([]otlpd.Mode{otlpd.Hang, otlpd.Respond(503, time.Second), otlpd.Close}[f.Choice%3])
+		defer s.sink.SetMode(otlpd.Accept)
+		wait(ctx, f.For)
+	}
+	return nil
+}
+
+// trap lays a trap and returns when it has sprung and is over.
+func (s *storm) trap(ctx context.Context, at edge, f fault) error {
+	t := s.edges.lay(at, f)
+	select {
+	case <-t.sprung:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// alive is the life of a worker that runs, or the next one.
+func (s *storm) alive(ctx context.Context, w *worker) *life {
+	for {
+		if l := w.current(); l != nil && l.running() || ctx.Err() != nil {
+			return l
+		}
+		wait(ctx, 10*time.Millisecond)
+	}
+}
+
+// leader is the broker, or the one of a cluster that leads a stream.
+func (s *storm) leader(ctx context.Context, choice int) *server {
+	stream := []string{"JOBS", "RESULTS", "KV_attempts"}[choice%3]
+	for len(s.brokers) > 1 && ctx.Err() == nil {
+		info, err := s.js.Stream(ctx, stream)
+		if err == nil && info.CachedInfo().Cluster != nil {
+			for _, b := range s.brokers {
+				if b.name == info.CachedInfo().Cluster.Leader {
+					s.log.Info("the leader", slog.String("stream", stream), slog.String("server", b.name))
+					return b
+				}
+			}
+		}
+		wait(ctx, 50*time.Millisecond) // an election
+	}
+	return s.brokers[choice%len(s.brokers)]
+}

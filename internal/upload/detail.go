@@ -6,6 +6,7 @@ import "fmt"
 // metadata say where the picture comes from.
 type Detail int
 
+// How much there is to choose from.
 const (
 	Full    Detail = iota // prompts, parameters, the job, and what Minimal has
 	Minimal               // that a model made it (IPTC), which one, and the trace

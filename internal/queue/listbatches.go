@@ -10,11 +10,7 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 )
-
-// listAtOnce bounds the entries that one request reads: the broker refuses more than 1024.
-const listAtOnce = 500
 
 // ListBatches returns all batches, those first that were begun last. An entry that cannot be read is logged and
 // left out. It needs no right to make consumers.
@@ -25,18 +21,15 @@ func (c *Client) ListBatches(ctx context.Context) ([]Batch, error) {
 		return nil, err
 	}
 	var all []Batch
-	for some := range slices.Chunk(subjects, listAtOnce) {
+	for some := range slices.Chunk(subjects, lastOfMost) {
 		var read []Batch
 		err := c.try(ctx, "reading batches", func(ctx context.Context) error {
-			entries, err := jetstreamext.GetLastMsgsFor(ctx, c.js, stream, some)
+			entries, err := c.lastOf(ctx, stream, some)
 			if err != nil {
 				return err
 			}
 			read = read[:0]
-			for entry, err := range entries {
-				if err != nil {
-					return err
-				}
+			for _, entry := range entries {
 				if entry.Header.Get("KV-Operation") != "" {
 					continue // deleted
 				}

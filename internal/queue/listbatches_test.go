@@ -22,7 +22,7 @@ func TestListBatches(t *testing.T) {
 	if all := list(); len(all) != 0 {
 		t.Errorf("%d batches of none", len(all))
 	}
-	const n = 2*listAtOnce + 1
+	const n = 2*lastOfMost + 1
 	begun := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	var want []string
 	for i := range n {

@@ -207,8 +207,10 @@ func (j *job) result(status string) queue.Result {
 // queue.ErrLeaseLost where that may be another worker.
 func (j *job) record(ctx context.Context, r queue.Result) error {
 	return j.ask(ctx, "recording the result", func(ctx context.Context) error {
-		_, err := j.queue.RecordHeld(ctx, r, j.d.Held)
-		return err
+		return j.publish(ctx, j.queue.Names().ResultsStream(), func() error {
+			_, err := j.queue.RecordHeld(ctx, r, j.d.Held)
+			return err
+		})
 	})
 }
 

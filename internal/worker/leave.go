@@ -113,7 +113,7 @@ func (j *job) abandon(ctx context.Context) {
 	} else {
 		j.say(ctx, "writing the hand-back", j.queue.HandedBack(ctx, j.d))
 	}
-	if err := j.d.Nak(ctx, 0); err == nil {
+	if err := j.nak(ctx, 0); err == nil {
 		j.count(otel.OutcomeRequeued)
 	} else {
 		j.say(ctx, "handing the job back", err)

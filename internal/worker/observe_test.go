@@ -45,3 +45,31 @@ func TestDevicesAreMeasured(t *testing.T) {
 		t.Errorf("without the program: %v, %v", err, g.devices)
 	}
 }
+
+// TestExchangesAreMeasured: what is said to the broker is counted and timed.
+func TestExchangesAreMeasured(t *testing.T) {
+	w := startWorker(t, func(c *Config) { c.HTTPAddr = "127.0.0.1:0" })
+	bad := quick("b", 1)
+	bad.Scheduler = new("warp")
+	w.publish(quick("b", 0), bad)
+	w.result("b", 0)
+	w.result("b", 1)
+	for series, want := range map[string]string{
+		`messaging_client_operation_duration_seconds_count{messaging_operation_name="ack"`:                                                              "1",
+		`messaging_client_operation_duration_seconds_count{messaging_operation_name="term"`:                                                             "1",
+		`messaging_client_operation_duration_seconds_count{messaging_operation_name="publish"`:                                                          "3",
+		`messaging_client_sent_messages_total{messaging_destination_name="` + w.client.Names().ResultsStream() + `",messaging_operation_name="publish"`: "2.0",
+		`messaging_client_sent_messages_total{messaging_destination_name="` + w.client.Names().DeadStream() + `",messaging_operation_name="publish"`:    "1.0",
+	} {
+		var got string
+		for limit := time.Now().Add(20 * time.Second); got != want && time.Now().Before(limit); time.Sleep(10 * time.Millisecond) {
+			got = w.metric(series)
+		}
+		if got != want {
+			t.Errorf("%s is %q, want %s", series, got, want)
+		}
+	}
+	if w.metric(`messaging_client_operation_duration_seconds_count{messaging_operation_name="receive"`) == "" {
+		t.Error("fetching is not timed")
+	}
+}

@@ -49,7 +49,7 @@ func (j *job) settle(ctx context.Context, err error) (outcome string) {
 func (j *job) ack(ctx context.Context, outcome string) string {
 	ctx, cancel := j.outlive(ctx)
 	defer cancel()
-	if err := j.d.Ack(ctx); err != nil {
+	if err := j.exchange(ctx, otel.OperationAck, func() error { return j.d.Ack(ctx) }); err != nil {
 		// The record is written: whoever gets the message again finds it and acknowledges.
 		j.log.WarnContext(ctx, "the acknowledgement did not get through", slog.Any("error", err))
 	}
@@ -68,7 +68,7 @@ func (j *job) retry(ctx context.Context, err error) string {
 	ctx, cancel := j.outlive(ctx)
 	defer cancel()
 	j.say(ctx, "writing the attempt", j.queue.Failed(ctx, j.d, queue.ResultError{Type: queue.ErrorType(err), Message: err.Error()}))
-	j.say(ctx, "handing the job back", j.d.Nak(ctx, delay))
+	j.say(ctx, "handing the job back", j.nak(ctx, delay))
 	return otel.OutcomeRetry
 }
 
@@ -83,7 +83,7 @@ func (j *job) handBack(ctx context.Context, typ string, err error) string {
 	ctx, cancel := j.outlive(ctx)
 	defer cancel()
 	j.say(ctx, "writing the hand-back", j.queue.HandedBack(ctx, j.d))
-	j.say(ctx, "handing the job back", j.d.Nak(ctx, queue.HandBackDelay(typ)))
+	j.say(ctx, "handing the job back", j.nak(ctx, queue.HandBackDelay(typ)))
 	return otel.OutcomeRequeued
 }
 
@@ -92,7 +92,9 @@ func (j *job) deadLetter(ctx context.Context, typ string, err error) string {
 	j.log.ErrorContext(ctx, "the job failed for good: it is a dead letter now", slog.String("error.type", typ), slog.Any("error", err), slog.Int("attempt", j.attempt))
 	failure := queue.ResultError{Type: typ, Message: err.Error()}
 	err = j.ask(ctx, "publishing the dead letter", func(ctx context.Context) error {
-		return j.queue.DeadLetter(ctx, j.d, queue.Failure{Type: typ, Message: failure.Message, TraceID: j.span.SpanContext().TraceID().String(), Attempts: j.attempt})
+		return j.publish(ctx, j.queue.Names().DeadStream(), func() error {
+			return j.queue.DeadLetter(ctx, j.d, queue.Failure{Type: typ, Message: failure.Message, TraceID: j.span.SpanContext().TraceID().String(), Attempts: j.attempt})
+		})
 	})
 	if err == nil && j.d.HasID {
 		r := j.result(queue.Failed)
@@ -105,7 +107,7 @@ func (j *job) deadLetter(ctx context.Context, typ string, err error) string {
 	j.telemetry.Metrics.DeadLetter(ctx, j.d.Model, typ)
 	ctx, cancel := j.outlive(ctx)
 	defer cancel()
-	j.say(ctx, "terminating the message", j.d.Term(ctx, typ+": "+failure.Message))
+	j.say(ctx, "terminating the message", j.exchange(ctx, otel.OperationTerm, func() error { return j.d.Term(ctx, typ+": "+failure.Message) }))
 	if typ == queue.TypeInvalidJob {
 		return otel.OutcomeInvalid
 	}
@@ -134,7 +136,7 @@ func (j *job) unsaid(ctx context.Context, failure *queue.ResultError, err error)
 	} else {
 		j.say(ctx, "writing the hand-back", j.queue.HandedBack(ctx, j.d))
 	}
-	j.say(ctx, "handing the job back", j.d.Nak(ctx, 0))
+	j.say(ctx, "handing the job back", j.nak(ctx, 0))
 	return otel.OutcomeRequeued
 }
 

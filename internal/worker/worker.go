@@ -75,7 +75,11 @@ func (w *Worker) fetch(intake, work context.Context, source *queue.Source) error
 			w.slots.give(n)
 			continue
 		}
-		deliveries, err := source.Fetch(intake, n)
+		var deliveries []*queue.Delivery
+		err = w.exchange(intake, otel.OperationReceive, func() (err error) {
+			deliveries, err = source.Fetch(intake, n)
+			return err
+		})
 		w.slots.give(n - len(deliveries))
 		for _, d := range deliveries {
 			w.handling.Go(func() {

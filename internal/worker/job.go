@@ -20,8 +20,9 @@ import (
 
 // Why a job's context ends; the cause decides how it is settled.
 var (
-	errLeaving error = &infer.Error{Type: queue.TypeInterrupted, Err: errors.New("the worker is leaving")}
-	errTimeout error = &infer.Error{Type: queue.TypeTimeout, Err: errors.New("the job ran longer than JOB_TIMEOUT")}
+	errLeaving   error = &infer.Error{Type: queue.TypeInterrupted, Err: errors.New("the worker is leaving")}
+	errTimeout   error = &infer.Error{Type: queue.TypeTimeout, Err: errors.New("the job ran longer than JOB_TIMEOUT")}
+	errCancelled error = &infer.Error{Type: queue.TypeInterrupted, Err: errors.New("the job was cancelled")}
 )
 
 // errDone says that the job was recorded before: acknowledge it, nothing else.
@@ -50,6 +51,9 @@ type job struct {
 // attempt has stored is looked for before anything is judged: the job is done then, whatever became of its starts and its deadline meanwhile.
 func (j *job) draw(ctx context.Context) error {
 	if j.d.Err != nil {
+		if errors.Is(j.d.Err, queue.ErrNewerVersion) && j.isCancelled() { // no newer worker need see it
+			return errCancelled
+		}
 		return j.d.Err
 	}
 	if err := j.lookUp(ctx); err != nil {
@@ -65,6 +69,9 @@ func (j *job) draw(ctx context.Context) error {
 		if done, err := j.recordStored(ctx); done || err != nil {
 			return err
 		}
+	}
+	if j.isCancelled() {
+		return errCancelled
 	}
 	if err := j.begin(ctx); err != nil {
 		return err
@@ -153,9 +160,14 @@ func (j *job) scheduler() string {
 	return j.model.engine.Info().Schedule.Class()
 }
 
-// generate draws the picture, in the span inference.
+func (j *job) isCancelled() bool { return j.cancellations.Cancelled(j.d.ID.Batch, j.d.ID.Index) }
+
+// generate draws the picture, in the span inference. It ends at the next step when the job is cancelled; a picture that is drawn is delivered.
 func (j *job) generate(ctx context.Context) (infer.Image, *infer.Result, error) {
 	begin := time.Now()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer j.cancellations.OnCancel(j.d.ID.Batch, j.d.ID.Index, func() { cancel(errCancelled) })()
 	ctx, span := j.telemetry.Tracer().Start(ctx, otel.SpanInference, trace.WithAttributes(append(j.attributes(),
 		otel.GenAIOperationName.String(otel.GenAIGenerateContent), otel.GenAIOutputType.String(otel.GenAIImage),
 		otel.GenAIRequestModel.String(j.model.name), otel.GenAIProviderName.String(otel.ProviderONNXRuntime),

@@ -158,8 +158,19 @@ func (w *Worker) connect(ctx context.Context, models []*model) (*queue.Client, *
 			return client, nil, err
 		}
 	}
+	if w.cancellations, err = watchCancelled(ctx, client); err != nil {
+		return client, nil, err
+	}
 	source, err := client.NewSource(queue.SourceConfig{Layout: layout, JobTimeout: w.cfg.JobTimeout, HandBackBy: w.lastWord})
 	return client, source, err
+}
+
+// watchCancelled begins to watch what is cancelled: its beginning ends with ctx, the watch itself with the connection, for jobs are cancelled while a worker leaves, too.
+func watchCancelled(ctx context.Context, client *queue.Client) (*queue.Cancellations, error) {
+	watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, cancel)
+	defer stop()
+	return client.WatchCancelled(watch)
 }
 
 // closeTime bounds the closing of one connection: all of them have half a second beside DrainTimeout and FlushTimeout.
@@ -167,6 +178,9 @@ const closeTime = 200 * time.Millisecond
 
 // disconnect closes the connection to the broker, after what it still has to say.
 func (w *Worker) disconnect(c *queue.Client) {
+	if w.cancellations != nil {
+		w.cancellations.Stop()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
 	if err := c.Close(ctx); err != nil {

@@ -23,7 +23,9 @@ func (j *job) settle(ctx context.Context, err error) (outcome string) {
 		j.log.InfoContext(ctx, "recorded before: acknowledging")
 		return j.ack(ctx, otel.OutcomeDuplicate)
 	case errors.Is(err, errExpired):
-		return j.expire(ctx)
+		return j.end(ctx, queue.Expired, otel.OutcomeExpired, err)
+	case errors.Is(err, errCancelled):
+		return j.end(ctx, queue.Cancelled, otel.OutcomeCancelled, err)
 	}
 	typ := queue.ErrorType(err)
 	switch class, _ := queue.ClassOf(typ); { // ErrorType is always on the list
@@ -114,13 +116,13 @@ func (j *job) deadLetter(ctx context.Context, typ string, err error) string {
 	return otel.OutcomeDeadLetter
 }
 
-// expire records that the job's deadline had passed.
-func (j *job) expire(ctx context.Context) string {
-	j.log.InfoContext(ctx, "the job's deadline has passed: it is not drawn", slog.Time("deadline", *j.d.Job.Deadline))
-	if err := j.record(ctx, j.result(queue.Expired)); err != nil {
+// end records what became of a job that is neither drawn nor at fault, and acknowledges.
+func (j *job) end(ctx context.Context, status, outcome string, why error) string {
+	j.log.InfoContext(ctx, "the job ends without a picture", slog.Any("reason", why))
+	if err := j.record(ctx, j.result(status)); err != nil {
 		return j.unsaid(ctx, nil, err)
 	}
-	return j.ack(ctx, otel.OutcomeExpired)
+	return j.ack(ctx, outcome)
 }
 
 // unsaid ends a delivery whose last word did not get through: the message stays, and the next attempt ends in the same way. A start that failed stays counted.

@@ -23,16 +23,17 @@ import (
 
 // Worker is a running worker's parts.
 type Worker struct {
-	cfg       Config
-	log       *slog.Logger
-	telemetry *otel.Telemetry
-	runtime   *ort.Runtime
-	models    map[string]*model
-	queue     *queue.Client
-	store     *store
-	encoder   upload.Encoder
-	slots     *slots
-	gate      gate
+	cfg           Config
+	log           *slog.Logger
+	telemetry     *otel.Telemetry
+	runtime       *ort.Runtime
+	models        map[string]*model
+	queue         *queue.Client
+	cancellations *queue.Cancellations
+	store         *store
+	encoder       upload.Encoder
+	slots         *slots
+	gate          gate
 
 	drain drain
 
@@ -122,7 +123,7 @@ func (w *Worker) handle(work context.Context, d *queue.Delivery) {
 	outcome := j.settle(ctx, err)
 	span.SetAttributes(otel.JobOutcome.String(outcome))
 	failed := ""
-	if err != nil && outcome != otel.OutcomeDuplicate && outcome != otel.OutcomeExpired && outcome != otel.OutcomeRequeued {
+	if err != nil && outcome != otel.OutcomeDuplicate && outcome != otel.OutcomeExpired && outcome != otel.OutcomeCancelled && outcome != otel.OutcomeRequeued {
 		failed = queue.ErrorType(err)
 		otel.Fail(span, err, failed)
 	}

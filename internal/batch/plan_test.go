@@ -89,7 +89,7 @@ func TestParseAxisRefuses(t *testing.T) {
 		{"guidance_scale", "1..3", `guidance_scale must be a number, is "1..3"`},
 		{"scheduler", "euler a", "scheduler must be 1 to 64"},
 		{"model", "a/b", "model must be"},
-		{"format", "gif", "format must be png or jpeg"},
+		{"format", "gif", "format must be one of png, jpeg, webp"},
 		{"index", "1", `"index" is not a field that a row may set`},
 	}
 	for _, tt := range tests {

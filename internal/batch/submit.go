@@ -125,7 +125,7 @@ func claim(ctx context.Context, q Queue, s Submission) (record queue.Batch, foun
 		record, err = q.GetBatch(ctx, s.Batch)
 		switch {
 		case errors.Is(err, queue.ErrNoBatch):
-			record = queue.Batch{ID: s.Batch, Total: s.Total, State: queue.BatchEnqueuing, Created: time.Now().UTC().Truncate(time.Millisecond), Run: run}
+			record = queue.Batch{ID: s.Batch, Total: s.Total, State: queue.BatchEnqueuing, Created: time.Now().UTC().Truncate(time.Millisecond), TraceID: traceID(ctx), Run: run}
 			if record, err = q.CreateBatch(ctx, record); errors.Is(err, queue.ErrBatchExists) {
 				continue // made in between
 			}

@@ -125,8 +125,12 @@ func (p publisher) end(s spans, ack queue.Ack, err error) {
 }
 
 // traceID is the trace id of the i-th job of a chunk, "" where there is none.
-func (s spans) traceID(i int) string {
-	sc := s[min(i, len(s)-1)].SpanContext()
+func (s spans) traceID(i int) string { return hexTraceID(s[min(i, len(s)-1)].SpanContext()) }
+
+// traceID is the trace id of ctx, "" where there is none.
+func traceID(ctx context.Context) string { return hexTraceID(trace.SpanContextFromContext(ctx)) }
+
+func hexTraceID(sc trace.SpanContext) string {
 	if !sc.HasTraceID() {
 		return ""
 	}

@@ -97,3 +97,23 @@ func interrupted(ctx context.Context, err error, how string) error {
 	}
 	return fmt.Errorf("%w; %s", errInterrupted, how)
 }
+
+// withBroker judges the flags by the checks, connects, and lets do work with the broker.
+func (a *app) withBroker(ctx context.Context, f *brokerFlags, do func(ctx context.Context, c *queue.Client, logger *slog.Logger) error, checks ...func() error) error {
+	logger, err := a.logger()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, check := range checks {
+		errs = append(errs, check())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return input(err)
+	}
+	c, closeClient, err := f.connect(ctx, logger)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(ctx, c, logger), closeClient())
+}

@@ -133,6 +133,7 @@ func TestDryRun(t *testing.T) {
 
 // TestDryRunAsksTheWorkers estimates the time at the pace of those that serve the model.
 func TestDryRunAsksTheWorkers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "m", "n")
 	w.env["ENQUEUE_MODEL"] = "" // as unset
 	announce := func(s queue.Status) {

@@ -3,6 +3,8 @@
 //	enqueue "a red apple" "a blue boat" --seeds 1..8 --model tiny-emoji --wait --out pictures
 //	enqueue --file prompts.csv --batch monday
 //	enqueue wait monday --out pictures
+//	enqueue status monday
+//	enqueue cancel monday
 //	enqueue setup --models tiny-emoji,sd15
 //
 // Every setting is a flag with an environment variable behind it; enqueue -h is the manual.

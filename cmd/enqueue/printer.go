@@ -50,7 +50,8 @@ func (a *app) printer(asJSON bool, keys keyer) printer {
 // between.
 type textPrinter struct {
 	out   io.Writer
-	width int // of the terminal; 0 where it is none
+	width int  // of the terminal; 0 where it is none
+	each  bool // tells of every picture, too
 	total int64
 	shown int64
 }
@@ -109,14 +110,21 @@ func (p *textPrinter) submitted(r batch.Receipt) {
 }
 
 func (p *textPrinter) result(r queue.Result, _ string) {
-	if r.Status == queue.Succeeded {
-		return // the progress counts it
+	if r.Status != queue.Succeeded || p.each {
+		fmt.Fprintln(p.out, landed(r)) // the progress counts the others
 	}
-	reason := ""
-	if r.Error != nil {
-		reason = fmt.Sprintf(": %s: %s", r.Error.Type, printable(r.Error.Message))
+}
+
+// landed is a line for a result: where its picture lies, or why there is none.
+func landed(r queue.Result) string {
+	line := fmt.Sprintf("%s %s", r.Identity(), r.Status)
+	switch {
+	case r.Image != nil:
+		line += fmt.Sprintf(" s3://%s/%s", r.Image.Bucket, r.Image.Key)
+	case r.Error != nil:
+		line += fmt.Sprintf(": %s: %s", r.Error.Type, r.Error.Message)
 	}
-	fmt.Fprintf(p.out, "%s %s%s\n", r.Identity(), r.Status, reason)
+	return printable(line)
 }
 
 func (p *textPrinter) end(e ending) {

@@ -100,7 +100,7 @@ func (a *app) command() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return input(fmt.Errorf("%w (`%s -h` lists the flags)", err, cmd.CommandPath()))
 	})
-	root.AddCommand(a.waitCommand(), a.pruneCommand(), a.setupCommand())
+	root.AddCommand(a.waitCommand(), a.statusCommand(), a.watchCommand(), a.cancelCommand(), a.pruneCommand(), a.setupCommand())
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.Flags().SortFlags = false
 		cmd.Flags().StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error; the log goes to standard error")

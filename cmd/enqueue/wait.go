@@ -64,6 +64,16 @@ func exactly(n int, what string) cobra.PositionalArgs {
 	}
 }
 
+// atMost refuses more arguments.
+func atMost(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return exactly(n, what)(cmd, args)
+		}
+		return nil
+	}
+}
+
 func (a *app) wait(ctx context.Context, f *waitFlags, id string) error {
 	logger, err := a.logger()
 	if err != nil {

@@ -16,6 +16,7 @@ const (
 	repairMin   = time.Second // between attempts to find or make a consumer that is missing
 	repairMax   = 30 * time.Second
 	pullSilence = 900 * time.Millisecond // a pull that brought nothing, not even a no: the client gives up after 1 s
+	pauseLook   = 2 * time.Second        // how long a pause is believed: it may be ended early
 )
 
 // tap pulls from the consumer of one priority and model. The goroutine of its Source owns it.
@@ -28,6 +29,7 @@ type tap struct {
 	consumer jetstream.Consumer // nil until found
 	ackWait  time.Duration      // of the consumer, as of bound
 	bound    time.Time          // when the consumer was last looked up
+	paused   bool               // it was paused then
 	repair   backoff            // between look-ups that fail
 	next     time.Time          // no look-up before
 
@@ -45,8 +47,8 @@ func (t *tap) pull(ctx context.Context, n int, timeout time.Duration) []*Deliver
 		t.report(err)
 		return nil
 	}
-	if t.consumer == nil {
-		return nil // missing, and not yet time to look again
+	if t.consumer == nil || t.paused {
+		return nil // missing or paused, and not yet time to look again
 	}
 	asked := time.Now()
 	batch, err := t.consumer.FetchNoWait(n)
@@ -67,6 +69,9 @@ func (t *tap) pull(ctx context.Context, n int, timeout time.Duration) []*Deliver
 	err = batch.Error()
 	if err == nil && len(got) == 0 && time.Since(asked) > pullSilence {
 		err = fmt.Errorf("the broker does not answer: %w", nats.ErrTimeout)
+		if t.findPause(ctx) {
+			err = nil
+		}
 	}
 	if missing(err) {
 		t.consumer = nil
@@ -75,10 +80,21 @@ func (t *tap) pull(ctx context.Context, n int, timeout time.Duration) []*Deliver
 	return got
 }
 
+// findPause reports whether the consumer is paused: such a one leaves pulls without an answer.
+func (t *tap) findPause(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	return t.lookUp(ctx) == nil && t.paused
+}
+
 // bind looks the consumer up if it is unknown or its configuration is old, and has it made if it is missing.
 func (t *tap) bind(ctx context.Context) error {
 	now := time.Now()
-	if now.Before(t.next) || t.consumer != nil && now.Sub(t.bound) < rebindAfter {
+	believe := rebindAfter
+	if t.paused {
+		believe = pauseLook
+	}
+	if now.Before(t.next) || t.consumer != nil && now.Sub(t.bound) < believe {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
@@ -105,7 +121,15 @@ func (t *tap) lookUp(ctx context.Context) error {
 		return err
 	}
 	t.consumer, t.bound = consumer, time.Now()
-	cfg := consumer.CachedInfo().Config
+	info := consumer.CachedInfo()
+	switch {
+	case info.Paused && !t.paused:
+		t.client.log.Info("the consumer is paused", slog.String("consumer", info.Name), slog.Duration("remaining", info.PauseRemaining.Round(time.Second)))
+	case !info.Paused && t.paused:
+		t.client.log.Info("the consumer delivers again", slog.String("consumer", info.Name))
+	}
+	t.paused = info.Paused
+	cfg := info.Config
 	t.ackWait = cfg.AckWait
 	if len(cfg.BackOff) > 0 {
 		t.ackWait = cfg.BackOff[0] // it takes the place of AckWait

@@ -46,6 +46,7 @@ func define(fs *pflag.FlagSet) *settings {
 	fs.DurationVar(&c.AckWait, "ack-wait", 30*time.Second, "lease of a job, of consumers that this worker creates; heartbeats follow the consumer's own")
 	fs.IntVar(&c.MaxAttempts, "max-attempts", 5, "starts of a job that fails before it becomes a dead letter")
 	fs.DurationVar(&c.JobTimeout, "job-timeout", time.Hour, "most time a job may take; time spent waiting for storage does not count")
+	fs.DurationVar(&c.CallTimeout, "call-timeout", 10*time.Minute, "most time one call to a model may take: after it the device is taken for hung, and the worker ends")
 
 	fs.StringVar(&c.Store.Bucket, "s3-bucket", "", "bucket for the images; endpoint, region and credentials by the AWS SDK's own variables (AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, …)")
 	fs.StringVar(&s.prefix, "s3-prefix", "", "prefix of every key, ending in /; default <queue-prefix>/")

@@ -66,7 +66,7 @@ func TestHelpIsTheManual(t *testing.T) {
 	if code := run(context.Background(), func() {}, []string{"-h"}, func(string) string { return "" }, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, &stderr)
 	}
-	for _, want := range []string{"NATS_URL", "NATS_CREDS", "NATS_NKEY", "NATS_CA", "NATS_INBOX_PREFIX", "QUEUE_PREFIX", "QUEUE_AUTO_CREATE", "ACK_WAIT", "MAX_ATTEMPTS", "JOB_TIMEOUT",
+	for _, want := range []string{"NATS_URL", "NATS_CREDS", "NATS_NKEY", "NATS_CA", "NATS_INBOX_PREFIX", "QUEUE_PREFIX", "QUEUE_AUTO_CREATE", "ACK_WAIT", "MAX_ATTEMPTS", "JOB_TIMEOUT", "CALL_TIMEOUT",
 		"S3_BUCKET", "S3_PREFIX", "S3_TAGS", "S3_SSE", "S3_SSE_KMS_KEY_ID", "AWS_ENDPOINT_URL_S3", "MODELS", "ONNXRUNTIME_LIB", "PROVIDER", "DEVICE", "MAX_ROWS", "ROW_SHAPES", "LANES", "SLOTS",
 		"DRAIN_TIMEOUT", "FLUSH_TIMEOUT", "HTTP_ADDR", "OTEL_", "MODEL_REPLACE", "TRACE_PROPAGATION"} {
 		if !strings.Contains(stdout.String(), want) {

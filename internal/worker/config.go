@@ -33,6 +33,7 @@ type Config struct {
 	AckWait     time.Duration // of consumers this worker creates; 0: 30 s
 	MaxAttempts int           // 0: 5
 	JobTimeout  time.Duration // most time a job may take, waiting for storage aside; 0: an hour
+	CallTimeout time.Duration // most time one call to a model may take before the device is taken for hung; 0: ten minutes
 
 	Store  upload.Config
 	Detail upload.Detail // METADATA: how much a file tells of its picture
@@ -92,6 +93,9 @@ func (c Config) Normalize() (Config, error) {
 	}
 	if c.JobTimeout == 0 {
 		c.JobTimeout = time.Hour
+	}
+	if c.CallTimeout == 0 {
+		c.CallTimeout = 10 * time.Minute
 	}
 	if c.askTime == 0 {
 		c.askTime = askTime
@@ -155,6 +159,7 @@ func (c Config) check() error {
 		least time.Duration
 	}{
 		{"ACK_WAIT (--ack-wait)", c.AckWait, time.Second}, {"JOB_TIMEOUT (--job-timeout)", c.JobTimeout, time.Second},
+		{"CALL_TIMEOUT (--call-timeout)", c.CallTimeout, time.Second},
 		{"DRAIN_TIMEOUT (--drain-timeout)", c.DrainTimeout, 0}, {"FLUSH_TIMEOUT (--flush-timeout)", c.FlushTimeout, 0},
 	} {
 		if d.value < d.least {

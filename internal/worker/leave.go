@@ -123,14 +123,15 @@ func (j *job) abandon(ctx context.Context) {
 // errStuck ends a worker whose calls to the model do not return.
 var errStuck = errors.New("a call to the model has not returned: the process ends without it")
 
-// breakDown notes why the worker cannot go on. The first reason stays.
-func (w *Worker) breakDown(m *model, err error) error {
+// breakDown notes why the worker cannot go on, and has it leave. The first reason stays.
+func (w *Worker) breakDown(model string, err error) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	if w.broken == nil {
-		w.broken = &infer.Error{Type: queue.TypeModelError, Err: fmt.Errorf("model %s: %w", m.name, err)}
+		w.broken = &infer.Error{Type: queue.TypeModelError, Err: fmt.Errorf("model %s: %w", model, err)}
 	}
-	return w.broken
+	why := w.broken
+	w.mu.Unlock()
+	w.stopIntake(why)
 }
 
 // fault returns why the worker cannot go on, or nil.

@@ -128,6 +128,33 @@ func TestACallThatDoesNotReturn(t *testing.T) {
 	r.awaitLog("the call to the model has returned after all")
 }
 
+// TestACallThatIsTakenForHung: the worker leaves by itself, with an error, and the job that was in the call has failed: it may be what hangs the device.
+func TestACallThatIsTakenForHung(t *testing.T) {
+	var m *hanging
+	r := startWorker(t, func(c *Config) {
+		m = hang(t, c)
+		c.Lanes, c.DrainTimeout, c.FlushTimeout, c.CallTimeout = 1, time.Second, 500*time.Millisecond, time.Second
+	})
+	r.awaitReady()
+	m.from.Store(true)
+	r.publish(quick("b", 0))
+	<-m.hung
+	begin := time.Now()
+	if err := r.wait(); !errors.Is(err, infer.ErrHung) || !errors.Is(err, errStuck) {
+		t.Errorf("Run returned %v, want %v", err, infer.ErrHung)
+	}
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("it took %v, want CALL_TIMEOUT + DRAIN_TIMEOUT + FLUSH_TIMEOUT + 0.5 s at most", took)
+	}
+	d := r.delivery()
+	defer d.Release()
+	if start, err := r.client.Begin(t.Context(), d); err != nil || start.Attempt != 2 || start.LastError == nil || start.LastError.Type != queue.TypeTimeout {
+		t.Errorf("the next start is %+v (%v), want the second after a timeout", start, err)
+	}
+	m.release()
+	r.awaitLog("the call to the model has returned after all")
+}
+
 // TestDrainCountsEachJobOnce, whatever becomes of it.
 func TestDrainCountsEachJobOnce(t *testing.T) {
 	sink, err := otlpd.Start(otlpd.Options{})

@@ -43,8 +43,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			local.Warn("telemetry was lost", slog.Any("error", err))
 		}
 	}()
-	w := &Worker{cfg: cfg, log: cfg.Logger, telemetry: t, slots: newSlots(cfg.Slots), jobs: map[*job]struct{}{}, state: queue.WorkerStarting, drain: drain{begun: make(chan struct{})}, ended: make(chan struct{})}
-	close(w.ended) // until work begins
+	w := &Worker{cfg: cfg, log: cfg.Logger, telemetry: t, slots: newSlots(cfg.Slots), jobs: map[*job]struct{}{}, state: queue.WorkerStarting, drain: drain{begun: make(chan struct{})}}
 	return w.run(ctx)
 }
 
@@ -61,22 +60,20 @@ func (w *Worker) run(ctx context.Context) (err error) {
 	lanes := infer.NewLanes(w.cfg.Lanes)
 	var models []*model
 	closeNative := func() error { // what a call to the model uses; when none is under way any more
-		failed := closeModels(models)
 		lanes.Close()
-		return errors.Join(failed, w.runtime.Close())
+		return errors.Join(closeModels(models), w.runtime.Close())
 	}
 	defer func() {
-		select {
-		case <-w.ended:
+		if !w.stuck {
 			err = errors.Join(err, closeNative())
-		default:
-			go func() { // ends with the call that hangs, if it ever returns, or with the process
-				<-w.ended
-				w.log.Warn("the call to the model has returned after all", slog.Any("error", closeNative()))
-			}()
+			return
 		}
+		go func() { // ends with the call that hangs, if it ever returns, or with the process
+			<-w.ended
+			w.log.Warn("the call to the model has returned after all", slog.Any("error", closeNative()))
+		}()
 	}()
-	models, err = loadModels(startCtx, w.cfg, w.runtime, lanes, w.telemetry)
+	models, err = loadModels(startCtx, w.cfg, w.runtime, lanes, w.telemetry, w.breakDown)
 	if err != nil {
 		otel.Fail(startup, err, queue.TypeModelError)
 		if ctx.Err() != nil {
@@ -186,67 +183,6 @@ func (w *Worker) disconnect(c *queue.Client) {
 	if err := c.Close(ctx); err != nil {
 		w.log.Warn("closing the connection to the broker", slog.Any("error", err))
 	}
-}
-
-// work runs engines, ticker and fetch loop until ctx ends or something breaks, and then leaves.
-func (w *Worker) work(ctx context.Context, models []*model, source *queue.Source, started time.Time) error {
-	w.ended = make(chan struct{})
-	intake, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	stopIntake := func(why error) {
-		w.startDrain() // first, so that whoever sees the intake's end finds when the drain does
-		stop(why)
-	}
-	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer stopWork(nil)
-	engineCtx, stopEngines := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopEngines()
-
-	var running sync.WaitGroup
-	for _, m := range models {
-		running.Go(func() {
-			if err := m.engine.Run(engineCtx); err != nil {
-				stopIntake(w.breakDown(m, err))
-			}
-		})
-	}
-	w.setState(queue.WorkerReady)
-	defer context.AfterFunc(ctx, func() { stopIntake(context.Cause(ctx)) })()
-	w.gate.close(w, errors.New("the store has not answered yet"))
-	running.Go(func() { w.watchStore(intake) })
-	running.Go(func() { w.announce(engineCtx) })
-	running.Go(func() { w.observe(engineCtx) })
-	w.log.Info("ready", slog.String("worker", w.cfg.Name), slog.String("models", w.modelNames()), slog.String("provider", w.runtime.Provider()),
-		slog.Int("lanes", w.cfg.Lanes), slog.Int("max_rows", w.cfg.MaxRows), slog.Int("slots", w.cfg.Slots), slog.Duration("started_in", time.Since(started).Round(time.Millisecond)))
-	fetched := make(chan error, 1)
-	w.handling.Go(func() {
-		err := w.fetchLoop(intake, work, source)
-		fetched <- err
-		if err != nil {
-			stopIntake(err)
-		}
-	})
-	<-intake.Done()
-	left := w.leave(context.Cause(intake), func(why error) {
-		stopWork(why)
-		stopEngines() // so that native calls return between two nodes and not after their step
-	})
-	stopEngines()
-	go func() { // ends with the last call to a model
-		if !left {
-			w.handling.Wait()
-		}
-		running.Wait()
-		close(w.ended)
-	}()
-	var failed error
-	select {
-	case failed = <-fetched: // nil, or why it left
-	default: // in its last words with the broker
-	}
-	if grace := max(lastWordTime, time.Until(w.drainEnd())); !left || !within(w.ended, grace) {
-		failed = errors.Join(failed, errStuck)
-	}
-	return errors.Join(w.fault(), failed)
 }
 
 func (w *Worker) setState(s string) {

@@ -24,7 +24,8 @@ type model struct {
 }
 
 // loadModels loads and warms every model. What it loaded before an error is closed again.
-func loadModels(ctx context.Context, c Config, rt *ort.Runtime, lanes *infer.Lanes, t *otel.Telemetry) (models []*model, err error) {
+// broken is told of a device that is taken for broken, by an engine's Run.
+func loadModels(ctx context.Context, c Config, rt *ort.Runtime, lanes *infer.Lanes, t *otel.Telemetry, broken func(model string, err error)) (models []*model, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, closeModels(models))
@@ -32,7 +33,7 @@ func loadModels(ctx context.Context, c Config, rt *ort.Runtime, lanes *infer.Lan
 		}
 	}()
 	for _, path := range c.Models {
-		m, err := loadModel(ctx, c, rt, lanes, t, path)
+		m, err := loadModel(ctx, c, rt, lanes, t, broken, path)
 		if err != nil {
 			return models, fmt.Errorf("model %s: %w", path.Name, err)
 		}
@@ -41,7 +42,7 @@ func loadModels(ctx context.Context, c Config, rt *ort.Runtime, lanes *infer.Lan
 	return models, nil
 }
 
-func loadModel(ctx context.Context, c Config, rt *ort.Runtime, lanes *infer.Lanes, t *otel.Telemetry, path ModelPath) (*model, error) {
+func loadModel(ctx context.Context, c Config, rt *ort.Runtime, lanes *infer.Lanes, t *otel.Telemetry, broken func(string, error), path ModelPath) (*model, error) {
 	begin := time.Now()
 	loadCtx, span := t.Tracer().Start(ctx, otel.SpanLoadModel, trace.WithAttributes(otel.ModelName.String(path.Name)))
 	p, err := rt.Load(loadCtx, path.Dir)
@@ -67,6 +68,7 @@ func loadModel(ctx context.Context, c Config, rt *ort.Runtime, lanes *infer.Lane
 	m.engine, err = infer.New(drawn, lanes, infer.Config{
 		Encoders: beside, Decoders: beside,
 		MaxRows: maxRows, RowShapes: shapes, Limits: infer.Limits{MaxPixels: c.MaxPixels}, Logger: c.Logger,
+		CallTimeout: c.CallTimeout, OnBroken: func(err error) { broken(path.Name, err) },
 		OnCall: func(rows, _ int, d time.Duration) { t.Metrics.Call(measured, path.Name, rows, d) },
 	})
 	if err == nil {

@@ -43,7 +43,10 @@ type Worker struct {
 	broken error             // why the worker cannot go on
 
 	handling sync.WaitGroup // the fetch loop and the jobs
-	ended    chan struct{}  // closed while no goroutine uses a model; work replaces it
+	ended    chan struct{}  // closed when no job and no engine is left; work makes it
+	stuck    bool           // a call to a model has not returned
+
+	stopIntake func(why error) // begins the leaving; set by work before it starts an engine
 }
 
 // store is the bucket, with the prefix of its keys.

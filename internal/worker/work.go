@@ -1,0 +1,74 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/stipple-ai/stipple/internal/infer"
+	"github.com/stipple-ai/stipple/internal/queue"
+)
+
+// work runs engines, ticker and fetch loop until ctx ends or something breaks, and then leaves.
+func (w *Worker) work(ctx context.Context, models []*model, source *queue.Source, started time.Time) error {
+	w.ended = make(chan struct{})
+	intake, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	w.stopIntake = func(why error) {
+		w.startDrain() // first, so that whoever sees the intake's end finds when the drain does
+		stop(why)
+	}
+	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stopWork(nil)
+	engineCtx, stopEngines := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEngines()
+
+	var running sync.WaitGroup
+	for _, m := range models {
+		running.Go(func() {
+			if err := m.engine.Run(engineCtx); err != nil {
+				w.breakDown(m.name, err)
+			}
+		})
+	}
+	w.setState(queue.WorkerReady)
+	defer context.AfterFunc(ctx, func() { w.stopIntake(context.Cause(ctx)) })()
+	w.gate.close(w, errors.New("the store has not answered yet"))
+	running.Go(func() { w.watchStore(intake) })
+	running.Go(func() { w.announce(engineCtx) })
+	running.Go(func() { w.observe(engineCtx) })
+	w.log.Info("ready", slog.String("worker", w.cfg.Name), slog.String("models", w.modelNames()), slog.String("provider", w.runtime.Provider()),
+		slog.Int("lanes", w.cfg.Lanes), slog.Int("max_rows", w.cfg.MaxRows), slog.Int("slots", w.cfg.Slots), slog.Duration("started_in", time.Since(started).Round(time.Millisecond)))
+	fetched := make(chan error, 1)
+	w.handling.Go(func() {
+		err := w.fetchLoop(intake, work, source)
+		fetched <- err
+		if err != nil {
+			w.stopIntake(err)
+		}
+	})
+	<-intake.Done()
+	left := w.leave(context.Cause(intake), func(why error) {
+		stopWork(why)
+		stopEngines() // so that native calls return between two nodes and not after their step
+	})
+	stopEngines()
+	go func() { // ends with the last goroutine that may be in a call to a model
+		if !left {
+			w.handling.Wait()
+		}
+		running.Wait()
+		close(w.ended)
+	}()
+	var failed error
+	select {
+	case failed = <-fetched: // nil, or why it left
+	default: // in its last words with the broker
+	}
+	grace := max(lastWordTime, time.Until(w.drainEnd()))
+	if w.stuck = !left || !within(w.ended, grace) || errors.Is(w.fault(), infer.ErrHung); w.stuck {
+		failed = errors.Join(failed, errStuck)
+	}
+	return errors.Join(w.fault(), failed)
+}

@@ -24,6 +24,7 @@ var sees = map[string][]string{
 	"internal/infer/rng":      {},
 	"internal/infer/schedule": {},
 	"internal/infer/tune":     {"internal/infer", "internal/infer/schedule"},
+	"internal/ledger":         {},
 	"internal/local/natsd":    {},
 	"internal/local/otlpd":    {},
 	"internal/local/s3d":      {},

@@ -238,30 +238,13 @@ func TestRefusedUntilItIsThere(t *testing.T) {
 }
 
 func TestHints(t *testing.T) {
-	grpc, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { // ends when grpc is closed
-		for {
-			c, err := grpc.Accept()
-			if err != nil {
-				return
-			}
-			// What an HTTP/2 server says to an HTTP/1 client: a SETTINGS frame.
-			_, _ = c.Read(make([]byte, 1))
-			_, _ = c.Write([]byte("\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x05\x00\x00\x40\x00"))
-			_ = c.Close()
-		}
-	}()
-	defer grpc.Close()
 	plain := sink(t)
 	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // it complains of the handshake that is to fail
 	secure.StartTLS()
 	defer secure.Close()
 	for _, tt := range []struct{ name, endpoint, reason, says string }{
-		{"gRPC port", "http://" + grpc.Addr().String(), reasonConnection, "gRPC port"},
+		{"gRPC port", "http://" + grpcPort(t), reasonConnection, "gRPC port"},
 		{"https to http", strings.Replace(plain.Endpoint(), "http", "https", 1), reasonTLS, "speaks http"},
 		{"unknown authority", secure.URL, reasonTLS, "certificate"},
 	} {

@@ -24,7 +24,7 @@ type chaosRun struct {
 // restarted meanwhile: docs/chaos.md. The program says itself whether that held.
 func TestChaos(t *testing.T) {
 	runs := []chaosRun{
-		{"small", "60", "12", "236", nil}, // a seed that deals broker-kill, store-kill, freeze, net-stall, sigterm and most kills
+		{"small", "60", "12", "1178", nil}, // a seed that deals broker-kill, store-kill, freeze, net-stall, sigterm and most kills
 		{"cluster", "30", "6", "1", []string{"--cluster", "--kinds", "broker-kill,kill-step,net-cut"}},
 	}
 	if soak() {

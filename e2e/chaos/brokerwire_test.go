@@ -32,7 +32,7 @@ func TestEdgesOfTheBroker(t *testing.T) {
 			t.Fatal(err)
 		}
 		heard := q.listen(t, "progress.>")
-		trap := e.lay(tt.at, fault{Kind: killAck})
+		trap := e.lay(tt.at, fault{Kind: killAck}, nil)
 		steps := work(t, wire.addr())
 		<-trap.sprung
 		awaitDeath(t, w.current())

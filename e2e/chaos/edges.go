@@ -15,12 +15,13 @@ type verdict int
 const (
 	pass verdict = iota // on with it
 	drop                // the worker was killed before it was sent
-	cut                 // reset the connection
+	cut                 // reset the connection: the network failed, or the server was killed
 )
 
 // trap is a fault that waits at an edge for the first worker that comes there.
 type trap struct {
 	fault  fault
+	kill   func()        // what kills a server; nil where the worker is the one that is hurt
 	sprung chan struct{} // closed when it is over
 }
 
@@ -32,9 +33,9 @@ type edges struct {
 	traps map[edge][]*trap
 }
 
-// lay lays a trap for the next worker at an edge.
-func (e *edges) lay(at edge, f fault) *trap {
-	t := &trap{fault: f, sprung: make(chan struct{})}
+// lay lays a trap for the next worker at an edge. With kill it is a server that dies when a worker comes there.
+func (e *edges) lay(at edge, f fault, kill func()) *trap {
+	t := &trap{fault: f, kill: kill, sprung: make(chan struct{})}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.traps == nil {
@@ -67,6 +68,11 @@ func (e *edges) reach(ctx context.Context, at edge, w *life) verdict {
 		return pass
 	}
 	log := e.log.With(slog.Int("fault", t.fault.Number), slog.String("kind", string(t.fault.Kind)), slog.String("edge", string(at)), slog.String("worker", w.name))
+	if t.kill != nil {
+		defer close(t.sprung)
+		t.kill()
+		return cut
+	}
 	switch t.fault.Kind {
 	case freeze:
 		defer close(t.sprung)

@@ -117,9 +117,9 @@ func (s *storm) inflict(ctx context.Context, f fault) error {
 			b.reset()
 		}
 	case brokerKill:
-		return s.leader(ctx, f.Choice).restart(ctx, f.For)
+		return s.outage(ctx, f, func() *server { return s.leader(ctx, f.Choice) })
 	case storeKill:
-		return s.store.restart(ctx, f.For)
+		return s.outage(ctx, f, func() *server { return s.store })
 	case storeBusy:
 		s.mood.busy.Add(1)
 		defer s.mood.busy.Add(-1)
@@ -136,9 +136,29 @@ func (s *storm) inflict(ctx context.Context, f fault) error {
 	return nil
 }
 
-// trap lays a trap and returns when it has sprung and is over.
+// outage kills a server, at once or when a worker comes to an edge, and starts it again.
+func (s *storm) outage(ctx context.Context, f fault, which func() *server) error {
+	var victim *server
+	var err error
+	kill := func() {
+		victim = which()
+		err = victim.kill()
+	}
+	if f.Edge == "" {
+		kill()
+	} else if err := s.spring(ctx, s.edges.lay(f.Edge, f, kill)); err != nil {
+		return err
+	}
+	return errors.Join(err, victim.revive(ctx, f.For))
+}
+
+// trap lays a trap for a worker and returns when it has sprung and is over.
 func (s *storm) trap(ctx context.Context, at edge, f fault) error {
-	t := s.edges.lay(at, f)
+	return s.spring(ctx, s.edges.lay(at, f, nil))
+}
+
+// spring returns when a trap has sprung and is over.
+func (s *storm) spring(ctx context.Context, t *trap) error {
 	select {
 	case <-t.sprung:
 		return nil

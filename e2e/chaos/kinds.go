@@ -25,9 +25,9 @@ const (
 	netStall kind = "net-stall" // nothing passes between a worker and the broker; it all arrives later
 	netCut   kind = "net-cut"   // a worker's connections to the broker are reset
 
-	brokerKill kind = "broker-kill" // kill -9 of the broker, in a cluster of the leader of a stream, and a restart
+	brokerKill kind = "broker-kill" // kill -9 of the broker at an edge or at any time, in a cluster of the leader of a stream, and a restart
 
-	storeKill  kind = "store-kill"  // kill -9 of the store and a restart
+	storeKill  kind = "store-kill"  // kill -9 of the store at an edge or at any time, and a restart
 	storeBusy  kind = "store-503"   // every request is answered 503 SlowDown
 	storeHole  kind = "store-hole"  // connections are taken and nothing is answered
 	storeReset kind = "store-reset" // a connection is reset in the middle of a PUT, or before its answer
@@ -83,3 +83,10 @@ const (
 
 // frozenAt are the edges at which workers are frozen: where what they do or send next comes too late.
 func frozenAt() []edge { return []edge{edgeFetched, edgeStep, edgePut, edgeRecorded, edgeAck} }
+
+// brokerDiesAt are the edges at which brokers are killed, "" for any time: where it has stored something, or has not, and
+// the worker does not learn of it.
+func brokerDiesAt() []edge { return []edge{edgeFetched, edgeRecorded, edgeAck, edgeAcked, ""} }
+
+// storeDiesAt are those of the store.
+func storeDiesAt() []edge { return []edge{edgePut, edgeStored, ""} }

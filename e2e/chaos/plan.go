@@ -12,27 +12,27 @@ type fault struct {
 	Kind   kind          `json:"kind"`
 	After  int           `json:"after"`          // results recorded before it comes
 	Worker int           `json:"worker"`         // of kinds that aim at one
-	Edge   edge          `json:"edge,omitempty"` // of freeze, and of store-reset: put or stored
+	Edge   edge          `json:"edge,omitempty"` // of freeze, store-reset, broker-kill and store-kill; "" is any time
 	For    time.Duration `json:"for"`            // how long it lasts; of kill-fetched, kill-step and kill-drain how long after the edge or signal the kill comes
 	Choice int           `json:"choice"`         // of collector which way it fails, of broker-kill in a cluster whose leader dies
 }
 
 // plan draws so many faults over nine tenths of the jobs: fault n comes while the n-th share of them is drawn. Kinds are dealt as from a
-// deck of cards: none comes again before all have come. So are the edges of freeze and store-reset.
+// deck of cards: none comes again before all have come. So are the edges of each kind that has some.
 func plan(seed uint64, kinds []kind, faults, jobs, workers int, lease time.Duration) []fault {
 	r := rand.New(rand.NewPCG(seed, 1))
 	all := make([]fault, 0, faults)
-	nextKind, nextEdge, nextPut := deal(r, kinds), deal(r, frozenAt()), deal(r, []edge{edgePut, edgeStored})
+	nextKind := deal(r, kinds)
+	nextEdge := map[kind]func() edge{
+		freeze: deal(r, frozenAt()), brokerKill: deal(r, brokerDiesAt()), storeKill: deal(r, storeDiesAt()), storeReset: deal(r, []edge{edgePut, edgeStored}),
+	}
 	for n := range faults {
 		f := fault{Number: n, Kind: nextKind(), Worker: r.IntN(workers), Choice: r.IntN(6)}
 		first, last := stormShare(n, faults, jobs), stormShare(n+1, faults, jobs)
 		f.After = first + r.IntN(last-first+1)
 		f.For = between(r, lasts(f.Kind, lease))
-		switch f.Kind {
-		case freeze:
-			f.Edge = nextEdge()
-		case storeReset:
-			f.Edge = nextPut()
+		if next := nextEdge[f.Kind]; next != nil {
+			f.Edge = next()
 		}
 		all = append(all, f)
 	}

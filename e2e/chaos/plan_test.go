@@ -20,6 +20,7 @@ func TestPlan(t *testing.T) {
 		t.Error("another seed is the same plan")
 	}
 	count := map[kind]int{}
+	edges := map[edge]bool{}
 	last := 0
 	for i, f := range faults {
 		count[f.Kind]++
@@ -39,7 +40,12 @@ func TestPlan(t *testing.T) {
 			if f.Edge != edgePut && f.Edge != edgeStored {
 				t.Errorf("store-reset at %s", f.Edge)
 			}
+		case brokerKill:
+			edges[f.Edge] = true
 		}
+	}
+	if len(edges) != 3 {
+		t.Errorf("three brokers die at the edges %v", edges)
 	}
 	for _, k := range kinds {
 		if count[k] != 3 {

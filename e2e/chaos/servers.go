@@ -29,7 +29,7 @@ type server struct {
 	answers func(context.Context) error // nil once it can be used
 	log     *slog.Logger
 
-	using   sync.Mutex // held by a fault, so that a server is not killed while it is started
+	using   sync.Mutex // held by the fault that has killed it, until it is back
 	process *process
 }
 
@@ -59,14 +59,16 @@ func (s *server) await(ctx context.Context) error {
 	}
 }
 
-// restart kills the server, and starts it again after a while.
-func (s *server) restart(ctx context.Context, after time.Duration) error {
+// kill kills the server. It stays down until revive, and no other fault has it meanwhile.
+func (s *server) kill() error {
 	s.using.Lock()
-	defer s.using.Unlock()
 	s.log.Info("killing", slog.String("server", s.name))
-	if err := s.process.kill(); err != nil {
-		return err
-	}
+	return s.process.kill()
+}
+
+// revive starts the server again after a while.
+func (s *server) revive(ctx context.Context, after time.Duration) error {
+	defer s.using.Unlock()
 	wait(ctx, after)
 	begin := time.Now()
 	err := s.start(ctx)

@@ -98,7 +98,7 @@ func TestTheWayToTheStore(t *testing.T) {
 }
 
 func lays(at edge, k kind) func(*edges, *storeMood) *trap {
-	return func(e *edges, _ *storeMood) *trap { return e.lay(at, fault{Kind: k}) }
+	return func(e *edges, _ *storeMood) *trap { return e.lay(at, fault{Kind: k}, nil) }
 }
 
 // put sends a picture and returns the status, 0 where there is no answer, and what else came.
@@ -135,7 +135,7 @@ func TestAFrozenWorkersPut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer wire.stop()
-	trap := e.lay(edgePut, fault{Kind: freeze, For: 50 * time.Millisecond})
+	trap := e.lay(edgePut, fault{Kind: freeze, For: 50 * time.Millisecond}, nil)
 	begin := time.Now()
 	if status, _ := put(t, wire.endpoint()+"/images/b/00000000-a.png"); status != 201 {
 		t.Errorf("status %d", status)

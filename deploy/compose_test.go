@@ -148,7 +148,7 @@ func TestComposeAgrees(t *testing.T) {
 	if s["nats"].Image != "nats:"+string(version[1])+"-alpine" {
 		t.Errorf("compose.yaml runs %s, go.mod tests against nats-server %s", s["nats"].Image, version[1])
 	}
-	if !slices.Contains(s["nats"].Volumes, "./nats/nats.conf:/etc/nats/nats.conf:ro") {
-		t.Error("the broker does not read nats.conf")
+	if !slices.Contains(s["nats"].Volumes, "./nats:/etc/nats:ro") {
+		t.Error("the broker has no nats.conf")
 	}
 }

@@ -70,16 +70,21 @@ func (c *Client) jumpTo(ctx context.Context, want Identity) (*jetstream.RawStrea
 		if err != nil || msg == nil {
 			return nil, err
 		}
-		id, invalid := parseIdentity(want.Batch, msg.Header.Get(jetstream.MsgIDHeader))
-		if invalid == nil && id == want {
+		index, ordered := orderedIndex(msg, want.Batch)
+		switch {
+		case !ordered || index > want.Index:
+			return nil, nil //nolint:nilnil // no message: it is not there in this order
+		case index == want.Index:
 			return msg, nil
 		}
-		if invalid != nil || id.Retry > 0 || id.Index >= want.Index { // not there in this order
-			break
-		}
-		after = msg.Sequence + uint64(want.Index-id.Index) - 1
+		after = msg.Sequence + uint64(want.Index-index) - 1
 	}
-	return nil, nil //nolint:nilnil // no message, and no error: there is none
+}
+
+// orderedIndex is the index of a job's message in a batch; ordered is false for a retry, and for what is no job.
+func orderedIndex(msg *jetstream.RawStreamMsg, batch string) (index int64, ordered bool) {
+	id, err := parseIdentity(batch, msg.Header.Get(jetstream.MsgIDHeader))
+	return id.Index, err == nil && id.Retry == 0
 }
 
 // scanFor looks at all jobs of a batch and returns the last retry of one, nil if it is not there.

@@ -184,7 +184,9 @@ func TestNKeys(t *testing.T) {
 		conf = strings.Replace(conf, "user: "+user+", password: $STIPPLE_"+name+"_PASSWORD", "nkey: $STIPPLE_"+name+"_NKEY", 1)
 	}
 	write(t, filepath.Join(dir, "accounts.conf"), conf)
-	write(t, filepath.Join(dir, "permissions.conf"), string(read(t, "nats/permissions.conf")))
+	for _, included := range []string{"nats.conf", "permissions.conf"} {
+		write(t, filepath.Join(dir, included), string(read(t, filepath.Join("nats", included))))
+	}
 	b := startBroker(t, filepath.Join(dir, "accounts.conf"), env)
 	connect := func(user string) *queue.Client {
 		return b.connect(queue.Config{URL: "nats://" + b.addr, NKey: seeds[user], InboxPrefix: "_INBOX_" + user, NoAutoCreate: user != "admin", Name: user})

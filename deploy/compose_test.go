@@ -21,6 +21,7 @@ type composeFile struct {
 type service struct {
 	Image       string
 	Build       *build
+	Command     []string
 	Environment map[string]string
 	Volumes     []string
 	Ports       []string
@@ -148,7 +149,7 @@ func TestComposeAgrees(t *testing.T) {
 	if s["nats"].Image != "nats:"+string(version[1])+"-alpine" {
 		t.Errorf("compose.yaml runs %s, go.mod tests against nats-server %s", s["nats"].Image, version[1])
 	}
-	if !slices.Contains(s["nats"].Volumes, "./nats:/etc/nats:ro") {
-		t.Error("the broker has no nats.conf")
+	if !slices.Contains(s["nats"].Volumes, "./nats:/etc/nats:ro") || !slices.Contains(s["nats"].Command, "/etc/nats/${BROKER_CONF:-accounts.conf}") {
+		t.Error("the broker does not read accounts.conf")
 	}
 }

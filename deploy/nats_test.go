@@ -13,9 +13,6 @@ import (
 
 // TestNATSConf has the broker's own code read nats.conf.
 func TestNATSConf(t *testing.T) {
-	for name, value := range compose(t).Services["nats"].Environment {
-		t.Setenv(name, value)
-	}
 	o, err := server.ProcessConfigFile("nats/nats.conf")
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +28,7 @@ func TestNATSConf(t *testing.T) {
 // TestComposeUsers: with the users of compose.yaml each program does its work, and without one nobody gets in.
 func TestComposeUsers(t *testing.T) {
 	services := compose(t).Services
-	b := startBroker(t, "nats/nats.conf", services["nats"].Environment)
+	b := startBroker(t, "nats/accounts.conf", services["nats"].Environment)
 	layout := queue.Layout{Models: []string{"tiny-emoji"}}
 	for _, service := range []string{"setup", "worker", "enqueue"} { // in the order of depends_on
 		env := services[service].Environment

@@ -29,6 +29,7 @@ containers)
 	else
 		die "no container engine with compose here; install docker or podman, or run make e2e, which needs neither"
 	fi
+	export BROKER_CONF=nats.conf # without users: the stories look at everything
 	# The stories stop and start the services by this.
 	export E2E_COMPOSE="$engine compose --project-name stipple-e2e --file $root/deploy/compose.yaml"
 	compose() { "$engine" compose --project-name stipple-e2e --file "$root/deploy/compose.yaml" "$@"; }

@@ -77,6 +77,12 @@ func TestHungCall(t *testing.T) {
 				t.Errorf("%d: %v after %v, want ErrHung after 1 s", i, got[i].err, got[i].at)
 			}
 		}
+		if s := suspendedState(t, got[1].err); s.Step < 5 {
+			t.Errorf("the one on the other lane is handed back after step %d", s.Step)
+		}
+		if _, ok := errors.AsType[*Suspended](got[0].err); ok {
+			t.Error("the one that hangs has a state to go on with")
+		}
 		if len(told) != 1 || !errors.Is(told[0].err, ErrHung) || told[0].at.Truncate(time.Millisecond) != born+time.Second {
 			t.Errorf("OnBroken was told %v, want ErrHung once, at %v", told, born+time.Second)
 		}

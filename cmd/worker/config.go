@@ -17,16 +17,17 @@ import (
 
 // settings are the flags as they stand on the command line, before they are judged together.
 type settings struct {
-	config     worker.Config
-	models     string
-	autoCreate bool
-	rowShapes  string
-	tags       string
-	prefix     string
-	logLevel   string
-	logFormat  string
-	arena      string
-	detail     string
+	config      worker.Config
+	models      string
+	autoCreate  bool
+	checkpoints bool
+	rowShapes   string
+	tags        string
+	prefix      string
+	logLevel    string
+	logFormat   string
+	arena       string
+	detail      string
 }
 
 // define makes every setting a flag; flagenv adds its variable.
@@ -65,6 +66,10 @@ func define(fs *pflag.FlagSet) *settings {
 	fs.IntVar(&c.Slots, "slots", 0, "jobs held at once; default lanes × max-rows + 2")
 	fs.IntVar(&c.MaxPixels, "max-pixels", 0, "largest picture, width × height; default four times the model's own")
 
+	fs.BoolVar(&s.checkpoints, "checkpoint", true, "write down in the bucket how far a job is that is handed back in the middle, and go on from there")
+	fs.DurationVar(&c.CheckpointTTL, "checkpoint-ttl", 24*time.Hour, "age beyond which a checkpoint is ignored")
+	fs.IntVar(&c.CheckpointEvery, "checkpoint-every", 0, "steps between checkpoints of a job that runs, for machines that vanish without a signal; 0: none until told to leave")
+
 	fs.DurationVar(&c.DrainTimeout, "drain-timeout", 25*time.Second, "time to finish what is held when told to leave; the rest is handed back")
 	fs.DurationVar(&c.FlushTimeout, "flush-timeout", 4*time.Second, "time for telemetry after that")
 	fs.StringVar(&c.HTTPAddr, "http-addr", "127.0.0.1:9090", "address of /healthz, /readyz and /metrics; off where the default is taken, an error where a chosen one is")
@@ -97,6 +102,7 @@ func (s *settings) finish() (worker.Config, error) {
 	c.Models, err = worker.ParseModels(s.models)
 	add(err)
 	c.Queue.NoAutoCreate = !s.autoCreate
+	c.NoCheckpoints = !s.checkpoints
 	c.Store.Prefix = s.prefix
 	if s.prefix == "" && c.Queue.Prefix != "" {
 		c.Store.Prefix = c.Queue.Prefix + "/"

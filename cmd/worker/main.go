@@ -172,6 +172,7 @@ OTEL_* variables: with no endpoint set nothing is exported. TRACE_PROPAGATION is
 TRACE_KEEP_ERRORS=true exports the spans of failed jobs whatever the sampler says.
 
 On SIGTERM it stops fetching, finishes or hands back what it holds, flushes its spans and is gone within
---drain-timeout plus --flush-timeout plus half a second. A second signal ends it at once.
+--drain-timeout plus --flush-timeout plus half a second. A second signal ends it at once. A job that is handed back in
+the middle leaves a checkpoint in the bucket, and the next worker goes on at that step.
 
 Exit codes: 0 after a clean leave, 1 when something broke, 2 for a setting or a model folder that cannot work.`

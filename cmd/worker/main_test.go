@@ -38,6 +38,8 @@ func TestBadInput(t *testing.T) {
 		{"arena", nil, map[string]string{"ARENA_LIMIT": "1MiB"}, []string{"ARENA_LIMIT", "16MiB"}},
 		{"bool", nil, map[string]string{"QUEUE_AUTO_CREATE": "maybe"}, []string{"QUEUE_AUTO_CREATE"}},
 		{"same token", nil, map[string]string{"MODELS": "a.b=/x,a_b=/y"}, []string{"a.b and a_b"}},
+		{"checkpoint ttl", nil, map[string]string{"CHECKPOINT_TTL": "1s"}, []string{"CHECKPOINT_TTL", "at least 1m0s"}},
+		{"checkpoint every", nil, map[string]string{"CHECKPOINT_EVERY": "-5"}, []string{"CHECKPOINT_EVERY", "-5"}},
 		{"library", nil, map[string]string{"ONNXRUNTIME_LIB": "/nonexistent.so"}, []string{"/nonexistent.so", "make ort"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -68,7 +70,7 @@ func TestHelpIsTheManual(t *testing.T) {
 	}
 	for _, want := range []string{"NATS_URL", "NATS_CREDS", "NATS_NKEY", "NATS_CA", "NATS_INBOX_PREFIX", "QUEUE_PREFIX", "QUEUE_AUTO_CREATE", "ACK_WAIT", "MAX_ATTEMPTS", "JOB_TIMEOUT", "CALL_TIMEOUT",
 		"S3_BUCKET", "S3_PREFIX", "S3_TAGS", "S3_SSE", "S3_SSE_KMS_KEY_ID", "AWS_ENDPOINT_URL_S3", "MODELS", "ONNXRUNTIME_LIB", "PROVIDER", "DEVICE", "MAX_ROWS", "ROW_SHAPES", "LANES", "SLOTS",
-		"DRAIN_TIMEOUT", "FLUSH_TIMEOUT", "HTTP_ADDR", "OTEL_", "MODEL_REPLACE", "TRACE_PROPAGATION"} {
+		"DRAIN_TIMEOUT", "FLUSH_TIMEOUT", "CHECKPOINT", "CHECKPOINT_TTL", "CHECKPOINT_EVERY", "HTTP_ADDR", "OTEL_", "MODEL_REPLACE", "TRACE_PROPAGATION"} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("-h does not name %s", want)
 		}

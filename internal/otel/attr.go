@@ -125,6 +125,14 @@ const (
 	DrainHandedBack   = attribute.Key("drain.handed_back")  // int, jobs
 )
 
+// Checkpoints: ResumedStep on inference, the others on the event EventCheckpoint of text-to-image.
+const (
+	ResumedStep     = attribute.Key("inference.resumed_step") // int, steps done before
+	CheckpointStep  = attribute.Key("checkpoint.step")        // int, steps done
+	CheckpointSize  = attribute.Key("checkpoint.size")        // int, By
+	EventCheckpoint = "checkpoint"
+)
+
 // Errors.
 const (
 	ErrorType           = attribute.Key("error.type") // string, the design's closed list

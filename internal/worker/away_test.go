@@ -43,17 +43,24 @@ func TestStorageAway(t *testing.T) {
 	}
 }
 
-// blackHole is a store that takes connections and, while it is asked to, answers nothing that has to do with images.
-func blackHole(t *testing.T) (endpoint string, silent *atomic.Bool) {
-	silent = &atomic.Bool{}
+// swallow is a store that takes connections and answers nothing to the requests that are meant.
+func swallow(t *testing.T, meant func(*http.Request) bool) (endpoint string) {
 	return proxy(t, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
-		if silent.Load() && strings.HasPrefix(r.URL.Path, "/"+bucket+"/"+prefix(t)+"/b/") {
-			if _, err := io.Copy(io.Discard, r.Body); err == nil { // a server does not look for the client's end before
-				<-r.Context().Done() // the client has given up
-			}
+		if !meant(r) {
+			pass.ServeHTTP(w, r)
 			return
 		}
-		pass.ServeHTTP(w, r)
+		if _, err := io.Copy(io.Discard, r.Body); err == nil { // a server does not look for the client's end before
+			<-r.Context().Done() // the client has given up
+		}
+	})
+}
+
+// blackHole is a store that, while it is asked to, swallows everything that has to do with images.
+func blackHole(t *testing.T) (endpoint string, silent *atomic.Bool) {
+	silent = &atomic.Bool{}
+	return swallow(t, func(r *http.Request) bool {
+		return silent.Load() && strings.HasPrefix(r.URL.Path, "/"+bucket+"/"+prefix(t)+"/b/")
 	}), silent
 }
 

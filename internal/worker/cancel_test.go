@@ -20,7 +20,7 @@ func TestCancellingABatch(t *testing.T) {
 	neighbour.BatchID, neighbour.Seed = "neighbour", new(queue.Seed(neighbour.SeedOrDefault()))
 	r.publish(long("b", 0), long("b", 1), neighbour, long("b", 2), long("b", 3))
 	r.awaitProgress("b")
-	r.awaitHeld(5)
+	r.awaitFetched()
 	begin := time.Now()
 	if _, err := r.client.CancelBatch(t.Context(), "b"); err != nil {
 		t.Fatal(err)

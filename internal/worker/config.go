@@ -38,6 +38,10 @@ type Config struct {
 	Store  upload.Config
 	Detail upload.Detail // METADATA: how much a file tells of its picture
 
+	NoCheckpoints   bool          // CHECKPOINT=false: a job that is handed back begins anew
+	CheckpointTTL   time.Duration // age beyond which a checkpoint is ignored; 0: 24 h
+	CheckpointEvery int           // steps between the checkpoints of a job that runs; 0: none until the worker leaves
+
 	DrainTimeout time.Duration // for finishing what is held, from the signal
 	FlushTimeout time.Duration // for telemetry, after that
 	HTTPAddr     string        // "" serves nothing
@@ -96,6 +100,9 @@ func (c Config) Normalize() (Config, error) {
 	}
 	if c.CallTimeout == 0 {
 		c.CallTimeout = 10 * time.Minute
+	}
+	if c.CheckpointTTL == 0 {
+		c.CheckpointTTL = 24 * time.Hour
 	}
 	if c.askTime == 0 {
 		c.askTime = askTime
@@ -160,11 +167,15 @@ func (c Config) check() error {
 	}{
 		{"ACK_WAIT (--ack-wait)", c.AckWait, time.Second}, {"JOB_TIMEOUT (--job-timeout)", c.JobTimeout, time.Second},
 		{"CALL_TIMEOUT (--call-timeout)", c.CallTimeout, time.Second},
+		{"CHECKPOINT_TTL (--checkpoint-ttl)", c.CheckpointTTL, time.Minute},
 		{"DRAIN_TIMEOUT (--drain-timeout)", c.DrainTimeout, 0}, {"FLUSH_TIMEOUT (--flush-timeout)", c.FlushTimeout, 0},
 	} {
 		if d.value < d.least {
 			errs = append(errs, fmt.Errorf("%s is %v: must be at least %v", d.name, d.value, d.least))
 		}
+	}
+	if c.CheckpointEvery < 0 {
+		errs = append(errs, fmt.Errorf("CHECKPOINT_EVERY (--checkpoint-every) is %d: must not be negative", c.CheckpointEvery))
 	}
 	if len(c.Models) == 0 {
 		errs = append(errs, errors.New("MODELS (--models): none given"))

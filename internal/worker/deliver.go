@@ -206,12 +206,16 @@ func (j *job) result(status string) queue.Result {
 // record writes the job's result. One that is there already, by another attempt, is as good. Any but a success is only for the holder of the lease to say:
 // queue.ErrLeaseLost where that may be another worker.
 func (j *job) record(ctx context.Context, r queue.Result) error {
-	return j.ask(ctx, "recording the result", func(ctx context.Context) error {
+	err := j.ask(ctx, "recording the result", func(ctx context.Context) error {
 		return j.publish(ctx, j.queue.Names().ResultsStream(), func() error {
 			_, err := j.queue.RecordHeld(ctx, r, j.d.Held)
 			return err
 		})
 	})
+	if err == nil {
+		j.forget(ctx)
+	}
+	return err
 }
 
 // timings are the parts of the job's time until now; they are all of it.

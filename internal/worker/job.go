@@ -37,14 +37,18 @@ type job struct {
 	cancel context.CancelCauseFunc // of the drawing
 	phases *phases
 
-	model    *model
-	resolved resolved
-	attempt  int  // counted starts, this one included; 0 before the job is begun
-	looked   bool // the store was asked for its image and has none, or will not say
+	model     *model
+	resolved  resolved
+	attempt   int          // counted starts, this one included; 0 before the job is begun
+	suspended *infer.State // where the engine was stopped, if it was
+	saved     atomic.Bool  // a checkpoint was written
 
-	begun   atomic.Bool // a row of it has been in a lane: leaving waits for it
-	counted bool        // in the drain's tally; under Worker.mu
-	holding atomic.Bool // it waits for a service that is away: leaving does not wait for it
+	looked bool // the store was asked for its image and has none, or will not say
+
+	begun        atomic.Bool // a row of it has been in a lane: leaving waits for it
+	counted      bool        // in the drain's tally; under Worker.mu
+	checkpointed bool        // and as one that the next worker goes on with
+	holding      atomic.Bool // it waits for a service that is away: leaving does not wait for it
 }
 
 // draw takes the job from its message to its record. It returns nil once the job is recorded, errDone where it was before, or why not. An image that an earlier
@@ -56,12 +60,12 @@ func (j *job) draw(ctx context.Context) error {
 		}
 		return j.d.Err
 	}
-	if err := j.lookUp(ctx); err != nil {
-		return err
-	}
 	var err error
 	j.model = j.models[j.d.Model]
 	if j.resolved, err = resolve(j.d.Job, j.d.Priority, j.model, j.store.prefix()); err != nil {
+		return err
+	}
+	if err := j.lookUp(ctx); err != nil {
 		return err
 	}
 	j.describe()
@@ -177,7 +181,7 @@ func (j *job) generate(ctx context.Context) (infer.Image, *infer.Result, error) 
 	r := j.resolved.request
 	r.OnBegin = func() { j.begun.Store(true) }
 	r.OnStep = j.queue.NewReporter(queue.Progress{BatchID: j.d.ID.Batch, Index: j.d.ID.Index, Retry: j.d.ID.Retry, Attempt: j.attempt, Worker: j.cfg.Name}).Report
-	res, err := j.model.engine.Generate(ctx, r)
+	res, err := j.draws(ctx, r)
 	j.telemetry.Metrics.Inference(ctx, j.model.name, errorType(ctx, err), time.Since(begin))
 	if err != nil {
 		if err = j.cause(ctx, err); !handedBack(err) {

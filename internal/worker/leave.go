@@ -31,7 +31,7 @@ type drain struct {
 }
 
 // tally counts jobs that end while the worker leaves, each once.
-type tally struct{ finished, handedBack int }
+type tally struct{ finished, checkpointed, handedBack int }
 
 // startDrain marks the moment from which DrainTimeout counts, whatever it is that began the leaving. Only the first call does something.
 func (w *Worker) startDrain() {
@@ -77,8 +77,8 @@ func (w *Worker) leave(why error, stopWork func(why error)) (left bool) {
 	}
 	stuck := w.giveUp(done)
 	tally := w.tallied()
-	span.SetAttributes(otel.DrainFinished.Int(tally.finished), otel.DrainHandedBack.Int(tally.handedBack))
-	w.log.Info("left", slog.Int("finished", tally.finished), slog.Int("handed_back", tally.handedBack), slog.Int("still_held", stuck), slog.Duration("took", time.Since(begin).Round(time.Millisecond)))
+	span.SetAttributes(otel.DrainFinished.Int(tally.finished), otel.DrainCheckpointed.Int(tally.checkpointed), otel.DrainHandedBack.Int(tally.handedBack))
+	w.log.Info("left", slog.Int("finished", tally.finished), slog.Int("checkpointed", tally.checkpointed), slog.Int("handed_back", tally.handedBack), slog.Int("still_held", stuck), slog.Duration("took", time.Since(begin).Round(time.Millisecond)))
 	return stuck == 0
 }
 
@@ -149,8 +149,10 @@ func (j *job) count(outcome string) {
 		return
 	}
 	j.counted = true
-	switch outcome {
-	case otel.OutcomeRequeued, otel.OutcomeRetry:
+	switch {
+	case outcome == otel.OutcomeRequeued && j.checkpointed:
+		j.drain.tally.checkpointed++
+	case outcome == otel.OutcomeRequeued, outcome == otel.OutcomeRetry:
 		j.drain.tally.handedBack++
 	default:
 		j.drain.tally.finished++

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -10,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/stipple-ai/stipple/internal/infer"
 	"github.com/stipple-ai/stipple/internal/local/otlpd"
@@ -258,8 +261,19 @@ func (r *running) awaitLog(text string) {
 	}
 }
 
-// awaitHeld waits until the worker holds n jobs.
+// awaitHeld waits until workers hold n jobs.
 func (r *running) awaitHeld(n int) {
+	r.t.Helper()
+	r.awaitConsumer(fmt.Sprintf("%d jobs are held", n), func(info *jetstream.ConsumerInfo) bool { return info.NumAckPending == n })
+}
+
+// awaitFetched waits until no job waits in the queue.
+func (r *running) awaitFetched() {
+	r.t.Helper()
+	r.awaitConsumer("all jobs are fetched", func(info *jetstream.ConsumerInfo) bool { return info.NumPending == 0 })
+}
+
+func (r *running) awaitConsumer(what string, ok func(*jetstream.ConsumerInfo) bool) {
 	r.t.Helper()
 	consumer, err := r.jetstream().Consumer(r.t.Context(), r.client.Names().JobsStream(), queue.ConsumerName(queue.Normal, "sd15"))
 	if err != nil {
@@ -270,11 +284,11 @@ func (r *running) awaitHeld(n int) {
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		if info.NumAckPending == n {
+		if ok(info) {
 			return
 		}
 		if time.Now().After(deadline) {
-			r.t.Fatalf("%d jobs are held, want %d", info.NumAckPending, n)
+			r.t.Fatalf("not in time: %s; %d wait and %d are held", what, info.NumPending, info.NumAckPending)
 		}
 	}
 }

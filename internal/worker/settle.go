@@ -21,6 +21,7 @@ func (j *job) settle(ctx context.Context, err error) (outcome string) {
 		return j.ack(ctx, otel.OutcomeCompleted)
 	case errors.Is(err, errDone):
 		j.log.InfoContext(ctx, "recorded before: acknowledging")
+		j.forget(ctx)
 		return j.ack(ctx, otel.OutcomeDuplicate)
 	case errors.Is(err, errExpired):
 		return j.end(ctx, queue.Expired, otel.OutcomeExpired, err)
@@ -81,6 +82,7 @@ func (j *job) handBack(ctx context.Context, typ string, err error) string {
 		j.telemetry.Metrics.UnknownVersion(ctx)
 	} else {
 		j.log.InfoContext(ctx, "handing the job back", slog.Any("error", err))
+		j.keep(ctx)
 	}
 	ctx, cancel := j.outlive(ctx)
 	defer cancel()

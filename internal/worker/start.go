@@ -21,6 +21,7 @@ type model struct {
 	engine   *infer.Engine
 	digest   string
 	defaults ort.Defaults
+	shapes   []int // the row counts that its calls are padded to
 }
 
 // loadModels loads and warms every model. What it loaded before an error is closed again.
@@ -61,6 +62,7 @@ func loadModel(ctx context.Context, c Config, rt *ort.Runtime, lanes *infer.Lane
 		beside = 1
 	}
 	maxRows, shapes := c.rows(m, p.Info())
+	m.shapes = shapes
 	var drawn infer.Model = p
 	if c.wrap != nil {
 		drawn = c.wrap(p)

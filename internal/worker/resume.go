@@ -1,0 +1,205 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/stipple-ai/stipple/internal/infer"
+	"github.com/stipple-ai/stipple/internal/otel"
+	"github.com/stipple-ai/stipple/internal/upload"
+)
+
+// forgetTime bounds the removal of a checkpoint, behind which the acknowledgement waits.
+const forgetTime = time.Second
+
+// keeps reports whether the worker writes and reads checkpoints: one that nobody could read is of no use.
+func (w *Worker) keeps() bool {
+	c, known := w.store.Capabilities()
+	return !w.cfg.NoCheckpoints && (c.Read || !known)
+}
+
+// checkpointKey is where the job's checkpoint lies.
+func (j *job) checkpointKey() string {
+	return upload.CheckpointKey(j.store.prefix(), j.d.ID.Batch, j.d.ID.Index, j.resolved.spec16)
+}
+
+// header is that of a checkpoint which this worker writes.
+func (j *job) header() checkpointHeader {
+	return checkpointHeader{Version: checkpointVersion, ModelDigest: j.model.digest, Provider: j.runtime.Provider(), RowShapes: j.model.shapes, ONNXRuntime: j.runtime.Version()}
+}
+
+// takeUp returns where an earlier attempt was stopped, or nil to begin at the beginning. A checkpoint that is too old, damaged or of other circumstances is none.
+func (j *job) takeUp(ctx context.Context) (*infer.State, error) {
+	if j.d.NumDelivered < 2 || !j.keeps() {
+		return nil, nil //nolint:nilnil // most jobs have none
+	}
+	var found upload.Checkpoint
+	err := j.hold(ctx, "reading the checkpoint", func(ctx context.Context) (err error) {
+		found, err = j.store.GetCheckpoint(ctx, j.checkpointKey())
+		return err
+	})
+	switch {
+	case errors.Is(err, upload.ErrNotFound), errors.Is(err, upload.ErrUnknown):
+		return nil, nil //nolint:nilnil // as above
+	case errors.Is(err, upload.ErrDamaged):
+		j.startOver(ctx, err.Error())
+		return nil, nil //nolint:nilnil // as above
+	case err != nil:
+		return nil, err
+	}
+	if age := time.Since(found.Modified); age > j.cfg.CheckpointTTL {
+		j.startOver(ctx, "it is older than CHECKPOINT_TTL")
+		return nil, nil //nolint:nilnil // as above
+	}
+	h, state, err := decodeCheckpoint(found.State)
+	if err != nil {
+		j.startOver(ctx, err.Error())
+		return nil, nil //nolint:nilnil // as above
+	}
+	if why := h.differs(j.header()); why != "" {
+		j.startOver(ctx, why)
+		return nil, nil //nolint:nilnil // as above
+	}
+	return &state, nil
+}
+
+func (j *job) startOver(ctx context.Context, why string) {
+	j.log.WarnContext(ctx, "the job has a checkpoint that is of no use: it starts over", slog.String("key", j.checkpointKey()), slog.String("reason", why))
+}
+
+// draws runs the engine, from the job's checkpoint on if it has one.
+func (j *job) draws(ctx context.Context, r infer.Request) (*infer.Result, error) {
+	var err error
+	if r.Resume, err = j.takeUp(ctx); err != nil {
+		return nil, err
+	}
+	if r.Resume != nil {
+		res, err := j.drawsFrom(ctx, r)
+		if !errors.Is(err, infer.ErrState) {
+			return res, err
+		}
+		j.startOver(ctx, err.Error())
+		r.Resume = nil
+	}
+	return j.drawsFrom(ctx, r)
+}
+
+// drawsFrom runs the engine from r.Resume on. Where it was stopped on the way, the job has its state.
+func (j *job) drawsFrom(ctx context.Context, r infer.Request) (*infer.Result, error) {
+	begin := 0
+	if r.Resume != nil {
+		begin = r.Resume.Step
+		trace.SpanFromContext(ctx).SetAttributes(otel.ResumedStep.Int(begin))
+		j.log.InfoContext(ctx, "going on from a checkpoint", slog.Int("step", begin))
+	}
+	if j.cfg.CheckpointEvery > 0 && j.keeps() {
+		saver := j.startSaver(ctx)
+		defer saver.end()
+		r.OnCheckpoint, r.CheckpointEvery = saver.offer, j.cfg.CheckpointEvery
+	}
+	res, err := j.model.engine.Generate(ctx, r)
+	if stopped, ok := errors.AsType[*infer.Suspended](err); ok && stopped.State.Step > begin {
+		j.suspended = &stopped.State
+	}
+	return res, err
+}
+
+// keep writes down how far a job is that is handed back while the worker leaves: in the drain's last fifth, with a part of that left to hand it back.
+func (j *job) keep(ctx context.Context) {
+	if j.suspended == nil || !j.keeps() {
+		return
+	}
+	tail := tailTime(j.cfg.DrainTimeout)
+	end := time.Now().Add(tail)
+	if by := j.drainEnd(); !by.IsZero() && by.Add(-tail/4).Before(end) {
+		end = by.Add(-tail / 4)
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), end)
+	defer cancel()
+	if err := j.writeCheckpoint(ctx, *j.suspended); err != nil {
+		j.log.WarnContext(ctx, "no checkpoint: the next worker starts over", slog.Int("step", j.suspended.Step), slog.Any("error", err))
+		return
+	}
+	j.mu.Lock()
+	j.checkpointed = true
+	j.mu.Unlock()
+	j.log.InfoContext(ctx, "wrote a checkpoint", slog.Int("step", j.suspended.Step))
+}
+
+func (j *job) writeCheckpoint(ctx context.Context, s infer.State) error {
+	data, err := encodeCheckpoint(j.header(), s)
+	if err != nil {
+		return err
+	}
+	if err := j.store.PutCheckpoint(ctx, j.checkpointKey(), data); err != nil {
+		return err
+	}
+	j.saved.Store(true)
+	j.span.AddEvent(otel.EventCheckpoint, trace.WithAttributes(otel.CheckpointStep.Int(s.Step), otel.CheckpointSize.Int(len(data))))
+	return nil
+}
+
+// forget removes the job's checkpoint, which is of no use once the job has its record, if it may have one. One that stays is ignored after CHECKPOINT_TTL.
+func (j *job) forget(ctx context.Context) {
+	if j.resolved.key == "" || j.cfg.NoCheckpoints || j.d.NumDelivered < 2 && !j.saved.Load() {
+		return
+	}
+	ctx, cancel := j.outlive(ctx)
+	defer cancel()
+	ctx, cancel = context.WithTimeout(ctx, forgetTime)
+	defer cancel()
+	if err := j.store.DeleteCheckpoint(ctx, j.checkpointKey()); err != nil {
+		j.log.DebugContext(ctx, "the job's checkpoint stays, if it has one", slog.Any("error", err))
+	}
+}
+
+// saver writes checkpoints of a job that runs, in the background: at most one is on its way, and of those that wait the last one counts. drawsFrom owns it and its
+// goroutine.
+type saver struct {
+	job    *job
+	next   chan infer.State // buffer 1
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+func (j *job) startSaver(ctx context.Context) *saver {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &saver{job: j, next: make(chan infer.State, 1), cancel: cancel, done: make(chan struct{})}
+	go func() { // ends with end
+		defer close(s.done)
+		for {
+			select {
+			case state := <-s.next:
+				s.write(ctx, state)
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return s
+}
+
+// offer takes a checkpoint in place of one that was not begun. The engine's Run calls it, one at a time: it does not wait.
+func (s *saver) offer(state infer.State) {
+	select {
+	case <-s.next:
+	default:
+	}
+	s.next <- state // there is room: nobody else sends
+}
+
+func (s *saver) write(ctx context.Context, state infer.State) {
+	if err := s.job.writeCheckpoint(ctx, state); err != nil && ctx.Err() == nil {
+		s.job.log.WarnContext(ctx, "a checkpoint was not written", slog.Int("step", state.Step), slog.Any("error", err))
+	}
+}
+
+// end gives up what is on its way, and returns when nothing is.
+func (s *saver) end() {
+	s.cancel()
+	<-s.done
+}

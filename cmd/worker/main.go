@@ -2,7 +2,7 @@
 //
 //	MODELS=models/tiny-emoji S3_BUCKET=images AWS_ENDPOINT_URL=http://127.0.0.1:9000 worker
 //
-// Every setting is a flag with an environment variable behind it: worker -h. `worker bench` finds the fastest settings for a machine. On SIGTERM or SIGINT it stops fetching, finishes or hands back what it holds, flushes its
+// Every setting is a flag with an environment variable behind it: worker -h. `worker bench` finds the fastest settings for a machine, `worker doctor` what is wrong with the ones it has. On SIGTERM or SIGINT it stops fetching, finishes or hands back what it holds, flushes its
 // spans and is gone within --drain-timeout plus --flush-timeout plus half a second; a second signal ends it at once.
 package main
 
@@ -61,7 +61,7 @@ func run(ctx context.Context, forget func(), args []string, getenv func(string) 
 		})()
 		return worker.Run(ctx, cfg)
 	}, getenv)
-	cmd.AddCommand(benchCommand(forget, getenv))
+	cmd.AddCommand(benchCommand(forget, getenv), doctorCommand(getenv))
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
@@ -166,6 +166,10 @@ S3-compatible storage, and acknowledges last: nothing is lost and nothing is dra
 To find the LANES, MAX_ROWS and ROW_SHAPES that are fastest on this machine:
 
   worker bench --model models/tiny-emoji
+
+To find what is wrong with settings, rights, bucket, model or telemetry, and how to mend it, in the environment of a worker:
+
+  worker doctor
 
 Every flag has an environment variable, named in brackets; the flag wins. Traces, metrics and logs follow the standard
 OTEL_* variables: with no endpoint set nothing is exported. TRACE_PROPAGATION is parent (default), link or ignore;

@@ -14,6 +14,7 @@ import (
 var sees = map[string][]string{
 	"internal/arch":           {},
 	"internal/batch":          {"internal/queue"},
+	"internal/doctor":         {"internal/infer/ort", "internal/otel", "internal/queue", "internal/upload"},
 	"internal/flagenv":        {},
 	"internal/gallery":        {},
 	"internal/gpu":            {},

@@ -17,10 +17,17 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"go.uber.org/goleak"
 
+	"github.com/stipple-ai/stipple/internal/local/s3d"
 	"github.com/stipple-ai/stipple/internal/queue"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	var ignore []goleak.Option
+	for _, name := range s3d.Lingering() {
+		ignore = append(ignore, goleak.IgnoreAnyFunction(name))
+	}
+	goleak.VerifyTestMain(m, ignore...)
+}
 
 // broker is a nats-server with a configuration of this folder, and what its users did.
 type broker struct {

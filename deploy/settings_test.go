@@ -41,8 +41,8 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// settings builds a program and returns the variables that its -h names.
-func settings(t *testing.T, program string, args ...string) map[string]bool {
+// built builds a program and returns its file.
+func built(t *testing.T, program string) string {
 	t.Helper()
 	dir := filepath.Join("..", "cmd", program)
 	// Opening the sources tells `go test` that a remembered result is stale when one of them changes.
@@ -59,6 +59,13 @@ func settings(t *testing.T, program string, args ...string) map[string]bool {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./"+dir).CombinedOutput(); err != nil {
 		t.Fatalf("building %s: %v\n%s", program, err, out)
 	}
+	return binary
+}
+
+// settings returns the variables that a program's -h names.
+func settings(t *testing.T, program string, args ...string) map[string]bool {
+	t.Helper()
+	binary := built(t, program)
 	help, err := exec.CommandContext(t.Context(), binary, append(args, "-h")...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s -h: %v\n%s", program, err, help)

@@ -30,7 +30,8 @@ func preempted(i int) job {
 const preemptKinds = 3
 
 // TestPreemption: workers are told to leave at a random step of a job that takes longer than they have left. Each is gone
-// in time, another one has the job at once, and the picture is the one of an undisturbed run.
+// in time, another one goes on at the step where it stopped, repeating at most one, and the picture is the one of an
+// undisturbed run.
 func TestPreemption(t *testing.T) {
 	w := newWorld(t)
 	sink, env := collector(t)
@@ -83,9 +84,11 @@ func TestPreemption(t *testing.T) {
 		if len(starts) > 1 {
 			cut++
 		}
-		t.Logf("job %d: its starts made %v calls, undisturbed it takes %d", i, starts, undisturbed)
-		if sum < undisturbed {
-			t.Errorf("job %d: its starts made %v calls, undisturbed it takes %d", i, starts, undisturbed)
+		// A step is one call of the model for each of two rows, or one for both.
+		step := undisturbed / 50
+		t.Logf("job %d: calls of its starts %v, %d undisturbed", i, starts, undisturbed)
+		if repeated := sum - undisturbed; repeated < 0 || repeated > step {
+			t.Errorf("job %d: its starts made %v calls, %d in all, undisturbed it takes %d: more than one step of %d was repeated", i, starts, sum, undisturbed, step)
 		}
 		if r.Attempt != 1 {
 			t.Errorf("job %d took attempt %d: to be preempted is none", i, r.Attempt)

@@ -131,6 +131,13 @@ func (m *Metrics) Ready(ctx context.Context, ready bool) {
 	m.ready.Record(ctx, n)
 }
 
+// Stranded sets how many jobs lie in the queue that their consumer does not deliver.
+func (m *Metrics) Stranded(ctx context.Context, stream, consumer string, n int64) {
+	if m != nil {
+		m.stranded.Record(ctx, n, with(MessagingSystem.String(SystemNATS), MessagingDestination.String(stream), MessagingConsumerGroup.String(consumer)))
+	}
+}
+
 // DeadLetter counts a job given up.
 func (m *Metrics) DeadLetter(ctx context.Context, model, errType string) {
 	if m != nil {

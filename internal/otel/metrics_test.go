@@ -32,6 +32,7 @@ func exercise(ctx context.Context, m *Metrics) {
 	m.Sent(ctx, "JOBS", 2)
 	m.Operation(ctx, OperationAck, "", time.Millisecond)
 	m.DeadLetter(ctx, "m", "model_error")
+	m.Stranded(ctx, "JOBS", "w-normal-m", 3)
 	m.UnknownVersion(ctx)
 	m.ModelLoaded(ctx, "m", time.Second)
 	m.WarmedUp(ctx, "m", time.Second)
@@ -78,6 +79,7 @@ func TestPrometheus(t *testing.T) {
 		`worker_upload_retries_total{model_name="m"} 3`,
 		`worker_upload_duration_seconds_count{error_type="storage",model_name="m"} 1`,
 		`worker_dead_letters_total{error_type="model_error",model_name="m"} 1`,
+		`worker_queue_stranded{messaging_consumer_group_name="w-normal-m",messaging_destination_name="JOBS",messaging_system="nats"} 3`,
 		`messaging_client_sent_messages_total{messaging_destination_name="JOBS",messaging_operation_name="publish",messaging_system="nats"} 2`,
 		`worker_unknown_versions_total 1`,
 		`worker_model_load_duration_seconds{model_name="m"} 1`,

@@ -55,8 +55,9 @@ type Config struct {
 	// a fifth less than one after the other where the latents are small, and the same where they are large (docs/performance.md).
 	autoRows bool
 
-	wrap    func(infer.Model) infer.Model // nil; tests have a model fail or hang
-	askTime time.Duration                 // of one call to the broker; 0: askTime. Less in tests
+	wrap          func(infer.Model) infer.Model // nil; tests have a model fail or hang
+	strandedEvery time.Duration                 // between looks for stranded jobs; 0: strandedEvery. Less in tests
+	askTime       time.Duration                 // of one call to the broker; 0: askTime. Less in tests
 }
 
 // Normalize returns c with its defaults, or every problem it has, each naming the setting.
@@ -103,6 +104,9 @@ func (c Config) Normalize() (Config, error) {
 	}
 	if c.CheckpointTTL == 0 {
 		c.CheckpointTTL = 24 * time.Hour
+	}
+	if c.strandedEvery == 0 {
+		c.strandedEvery = strandedEvery
 	}
 	if c.askTime == 0 {
 		c.askTime = askTime

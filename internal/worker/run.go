@@ -136,10 +136,7 @@ func (w *Worker) connect(ctx context.Context, models []*model) (*queue.Client, *
 	w.mu.Lock()
 	w.queue = client
 	w.mu.Unlock()
-	layout := queue.Layout{AckWait: w.cfg.AckWait}
-	for _, m := range models {
-		layout.Models = append(layout.Models, m.name)
-	}
+	layout := w.layout()
 	differences, err := client.Ensure(ctx, layout)
 	for _, d := range differences {
 		w.log.Warn("the queue is not laid out as expected; it is used as it is", slog.String("difference", d.String()))
@@ -160,6 +157,15 @@ func (w *Worker) connect(ctx context.Context, models []*model) (*queue.Client, *
 	}
 	source, err := client.NewSource(queue.SourceConfig{Layout: layout, JobTimeout: w.cfg.JobTimeout, HandBackBy: w.lastWord})
 	return client, source, err
+}
+
+// layout is what the worker needs of the queue.
+func (w *Worker) layout() queue.Layout {
+	l := queue.Layout{AckWait: w.cfg.AckWait}
+	for _, m := range w.cfg.Models {
+		l.Models = append(l.Models, m.Name)
+	}
+	return l
 }
 
 // watchCancelled begins to watch what is cancelled: its beginning ends with ctx, the watch itself with the connection, for jobs are cancelled while a worker leaves, too.

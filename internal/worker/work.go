@@ -37,6 +37,7 @@ func (w *Worker) work(ctx context.Context, models []*model, source *queue.Source
 	w.gate.close(w, errors.New("the store has not answered yet"))
 	running.Go(func() { w.watchStore(intake) })
 	running.Go(func() { w.announce(engineCtx) })
+	running.Go(func() { w.watchStranded(intake, w.layout()) })
 	running.Go(func() { w.observe(engineCtx) })
 	w.log.Info("ready", slog.String("worker", w.cfg.Name), slog.String("models", w.modelNames()), slog.String("provider", w.runtime.Provider()),
 		slog.Int("lanes", w.cfg.Lanes), slog.Int("max_rows", w.cfg.MaxRows), slog.Int("slots", w.cfg.Slots), slog.Duration("started_in", time.Since(started).Round(time.Millisecond)))

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
 	"strings"
 	"time"
 
@@ -326,13 +325,6 @@ func published(messages []queue.Message, started spans, ack queue.Ack) []Publish
 	return jobs
 }
 
-// The waits for room in the queue double between these; a random half is taken off each, so that several
-// commands do not come back together.
-const (
-	fullWaitMin = 250 * time.Millisecond
-	fullWaitMax = 10 * time.Second
-)
-
 // publish publishes a chunk as soon as the queue has room for it. What may have been published before is looked for
 // first: also after a wait, for a publish whose answer was lost may be what filled the queue.
 func (s *submit) publish(ctx context.Context, messages []queue.Message) (queue.Ack, error) {
@@ -341,24 +333,13 @@ func (s *submit) publish(ctx context.Context, messages []queue.Message) (queue.A
 		publish = s.q.ResumeChunk
 	}
 	s.again = false
-	for wait := fullWaitMin; ; wait = min(2*wait, fullWaitMax) {
-		ack, err := publish(ctx, messages, s.after)
+	var ack queue.Ack
+	err := whenRoom(ctx, s.OnFull, func() (err error) {
+		ack, err = publish(ctx, messages, s.after)
 		publish = s.q.ResumeChunk
-		if !errors.Is(err, queue.ErrQueueFull) {
-			return ack, err
-		}
-		pause := wait - mathrand.N(wait/2)
-		if s.OnFull != nil {
-			s.OnFull(pause)
-		}
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return ack, fmt.Errorf("%w (%w)", context.Cause(ctx), err)
-		}
-	}
+		return err
+	})
+	return ack, err
 }
 
 // whoChanged replaces the error of an update that lost by what it means.

@@ -116,7 +116,7 @@ func (p publisher) end(s spans, ack queue.Ack, err error) {
 			p.Fail(span, err)
 		case ack.Duplicate:
 			span.SetAttributes(keyDuplicate.Bool(true))
-		default:
+		case ack.Sequence > 0:
 			// The messages of an atomic batch are stored one behind the other; ack has the last one's sequence.
 			span.SetAttributes(keySequence.Int64(int64(ack.Sequence) - int64(len(s)-1-i)))
 		}

@@ -41,12 +41,7 @@ func (a *app) cancelCommand() *cobra.Command {
 		Use:   "cancel [flags] BATCH|JOB…",
 		Short: "Cancel batches or jobs",
 		Long:  cancelManual,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return exactly(1, "the batches or jobs to cancel")(cmd, args)
-			}
-			return nil
-		},
+		Args:  atLeastOne("the batches or jobs to cancel"),
 	}
 	fs := cmd.Flags()
 	fs.BoolVar(&f.json, "json", false, "print a JSON line for each")

@@ -49,6 +49,9 @@ A batch is sent in chunks of 1000 jobs, each as a whole or not at all. After a c
 --batch goes on where it stopped; one with other rows is refused, and one for a batch that is complete does nothing.
 A prompt that is the name of a command goes behind --, as in: enqueue -- wait
 
+Commands for what is enqueued: wait, status, watch, cancel, retry and dlq; for the queue: pause, resume, prune, repair
+and setup. Each has a manual, as in: enqueue retry -h
+
 Every flag has an environment variable, named in brackets; the flag wins. Traces follow the standard OTEL_*
 variables; with no endpoint set nothing is exported.
 

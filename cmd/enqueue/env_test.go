@@ -287,6 +287,9 @@ func (w *world) settle(ctx context.Context, store *upload.Store, d *queue.Delive
 	switch status {
 	case queue.Failed:
 		r.Error = &queue.ResultError{Type: queue.TypeModelError, Message: "it\x1bbroke"}
+		if err := w.client.DeadLetter(ctx, d, queue.Failure{Type: r.Error.Type, Message: r.Error.Message, TraceID: strings.Repeat("7", 32), Attempts: 5}); err != nil {
+			return err
+		}
 	case queue.Succeeded:
 		body := picture(d.Job)
 		spec, err := d.Job.Spec16()

@@ -11,11 +11,12 @@ import (
 
 // overview is what there is on the broker. Its JSON is that of `enqueue status --json`.
 type overview struct {
-	Type    string          `json:"type"` // status
-	Batches []batchOverview `json:"batches"`
-	Older   int             `json:"older"` // batches that are left out
-	Queue   []queue.Depth   `json:"queue"`
-	Workers []queue.Status  `json:"workers"`
+	Type     string            `json:"type"` // status
+	Batches  []batchOverview   `json:"batches"`
+	Older    int               `json:"older"` // batches that are left out
+	Queue    []queue.Depth     `json:"queue"`
+	Stranded []queue.Stranding `json:"stranded"` // jobs that no consumer delivers any more
+	Workers  []queue.Status    `json:"workers"`
 }
 
 // batchOverview is one batch in a list.
@@ -40,7 +41,7 @@ type counter func(ctx context.Context, batch string) (done int64, s *queue.Summa
 
 // look gathers the overview, of so many batches, 0 for all.
 func (o *overview) look(ctx context.Context, c *queue.Client, limit int, results counter) error {
-	o.Type, o.Batches, o.Queue, o.Workers = "status", []batchOverview{}, []queue.Depth{}, []queue.Status{}
+	o.Type, o.Batches, o.Queue, o.Stranded, o.Workers = "status", []batchOverview{}, []queue.Depth{}, []queue.Stranding{}, []queue.Status{}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		workers, err := hearWorkers(ctx, c)
@@ -50,6 +51,15 @@ func (o *overview) look(ctx context.Context, c *queue.Client, limit int, results
 	group.Go(func() error {
 		depth, err := c.QueueDepth(ctx)
 		o.Queue = append(o.Queue, depth...)
+		return err
+	})
+	group.Go(func() error {
+		models, err := c.ListModels(ctx)
+		if err != nil {
+			return err
+		}
+		stranded, err := c.Stranded(ctx, layoutOf(models))
+		o.Stranded = append(o.Stranded, stranded...)
 		return err
 	})
 	group.Go(func() error {
@@ -115,11 +125,11 @@ func countStored(c *queue.Client) counter {
 	}
 }
 
-// stranded counts the jobs that no consumer delivers any more.
-func (o *overview) stranded() int64 {
-	n := int64(0)
-	for _, d := range o.Queue {
-		n += d.Stranded
+// layoutOf is the layout of registered models.
+func layoutOf(models []queue.Model) queue.Layout {
+	var l queue.Layout
+	for _, m := range models {
+		l.Models = append(l.Models, m.Name)
 	}
-	return n
+	return l
 }

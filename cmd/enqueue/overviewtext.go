@@ -32,9 +32,17 @@ func (o *overview) write(w io.Writer, now time.Time) {
 	} else {
 		o.workers().write(w)
 	}
-	if n := o.stranded(); n > 0 {
-		fmt.Fprintf(w, "\n%s stranded: no consumer delivers %s any more. If this does not go away, run: enqueue repair\n", isOrAre(n, "job"), themOrIt(n))
+	for _, l := range o.Stranded {
+		fmt.Fprintf(w, "\n%s stranded: %s. Run: enqueue repair\n", isOrAre(l.Jobs, "job"), strandedWhy(l))
 	}
+}
+
+// strandedWhy says what is wrong with a consumer.
+func strandedWhy(s queue.Stranding) string {
+	if s.Missing {
+		return fmt.Sprintf("consumer %s is missing", s.Consumer)
+	}
+	return fmt.Sprintf("consumer %s does not deliver %s any more", s.Consumer, themOrIt(s.Jobs))
 }
 
 func (o *overview) batches(now time.Time) *table {
@@ -62,9 +70,6 @@ func (o *overview) depths(now time.Time) *table {
 		}
 		if d.PausedUntil.After(now) {
 			notes = append(notes, pausedUntil(d.PausedUntil, now))
-		}
-		if d.Stranded > 0 {
-			notes = append(notes, fmt.Sprintf("%d stranded", d.Stranded))
 		}
 		t.add(d.Priority, d.Model, d.Waiting, d.Running, strings.Join(notes, ", "))
 	}

@@ -100,20 +100,27 @@ func (a *app) command() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return input(fmt.Errorf("%w (`%s -h` lists the flags)", err, cmd.CommandPath()))
 	})
-	root.AddCommand(a.waitCommand(), a.statusCommand(), a.watchCommand(), a.cancelCommand(), a.pruneCommand(), a.setupCommand())
-	for _, cmd := range append(root.Commands(), root) {
-		cmd.Flags().SortFlags = false
-		cmd.Flags().StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error; the log goes to standard error")
-		flagenv.Describe(cmd.Flags())
-		begin := cmd.RunE
-		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			if err := flagenv.Apply(cmd.Flags(), a.getenv); err != nil {
-				return input(err)
-			}
-			return begin(cmd, args)
-		}
-	}
+	root.AddCommand(a.waitCommand(), a.statusCommand(), a.watchCommand(), a.cancelCommand(), a.retryCommand(), a.dlqCommand(),
+		a.pauseCommand(), a.resumeCommand(), a.pruneCommand(), a.repairCommand(), a.setupCommand())
+	a.finish(root)
 	return root
+}
+
+// finish gives a command and those below it what all have.
+func (a *app) finish(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		a.finish(sub)
+	}
+	cmd.Flags().SortFlags = false
+	cmd.Flags().StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error; the log goes to standard error")
+	flagenv.Describe(cmd.Flags())
+	begin := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := flagenv.Apply(cmd.Flags(), a.getenv); err != nil {
+			return input(err)
+		}
+		return begin(cmd, args)
+	}
 }
 
 // logger writes to standard error, around the progress bar.

@@ -23,13 +23,12 @@ first of its jobs failed.
   enqueue status --json | jq '.queue[] | select(.waiting > 1000)'
 
 A job is running when a worker holds it, and for as long as a retry of it is put off. Stranded jobs are in the queue
-and unknown to the consumer that should deliver them, as after somebody changed its settings; enqueue repair mends
-that.
+and unknown to the consumer that should deliver them, as after a crash of the broker; enqueue repair mends that.
 
 With --json it prints one line. Without a batch:
   {"type":"status","batches":[{"batch_id","state","created","total","sent","waiting","done","summary":{…}}],"older":…,
-   "queue":[{"priority","model","waiting","running","stranded","consumer","paused_until"}],"workers":[{"worker","state",
-   "models","slots","jobs","rows","steps_per_second"}]}
+   "queue":[{"priority","model","waiting","running","consumer","paused_until"}],"stranded":[{"priority","model","consumer",
+   "jobs","missing"}],"workers":[{"worker","state","models","slots","jobs","rows","steps_per_second"}]}
 With a batch:
   {"type":"batch_status","batch_id","state","created","trace_id","total","sent","waiting","succeeded","failed",
    "cancelled","expired","unknown","source","done","rate","seconds_left","bucket","prefix","failures":[{"id","status",

@@ -22,8 +22,12 @@ func TestOverviewText(t *testing.T) {
 		},
 		Queue: []queue.Depth{
 			{Priority: queue.High, Model: "sd-1.5", Consumer: true, PausedUntil: now.Add(90 * time.Minute)},
-			{Priority: queue.Normal, Model: "sd-1.5", Waiting: 388, Running: 8, Stranded: 3, Consumer: true, PausedUntil: now.AddDate(99, 0, 0)},
+			{Priority: queue.Normal, Model: "sd-1.5", Waiting: 388, Running: 8, Consumer: true, PausedUntil: now.AddDate(99, 0, 0)},
 			{Priority: queue.Low, Model: "nobody", Waiting: 1},
+		},
+		Stranded: []queue.Stranding{
+			{Priority: queue.Normal, Model: "sd-1.5", Consumer: "w-normal-sd-1_5", Jobs: 3},
+			{Priority: queue.Low, Model: "sd-1.5", Consumer: "w-low-sd-1_5", Jobs: 1, Missing: true},
 		},
 		Workers: []queue.Status{
 			{Worker: "painter-1", State: queue.WorkerReady, Models: []string{"sd-1.5", "tiny\x1b[31m"}, Slots: 10, Jobs: 8, Rows: 4, StepsPerSecond: 41.26},
@@ -65,7 +69,7 @@ func TestBatchStatusText(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	t.Parallel() // it listens for seconds
-	w := newWorld(t, "m").withStore()
+	w := newWorld(t, "m")
 	w.run("status").want(t, exitOK, "no batches", "normal    m", "no worker was heard within 2.5s")
 	w.run("a", "b", "c", "--batch", "first").want(t, exitOK)
 	w.run("a", "--batch", "second", "--seeds", "1..2000", "--priority", "low", "--model", "x", "--force").want(t, exitOK)

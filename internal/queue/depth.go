@@ -20,8 +20,8 @@ type Depth struct {
 	PausedUntil time.Time `json:"paused_until,omitzero"` // the consumer delivers nothing before
 }
 
-// QueueDepth returns how many jobs are in the queue, by priority, the most urgent first, and model. A priority and
-// model of which there are neither jobs nor a consumer is left out.
+// QueueDepth returns how many jobs are in the queue, by priority, the most urgent first, and model, as the consumers
+// know them; see Stranded for others. A priority and model of which there are neither jobs nor a consumer is left out.
 func (c *Client) QueueDepth(ctx context.Context) ([]Depth, error) {
 	type place struct{ priority, token string }
 	depths := map[place]*Depth{}
@@ -37,51 +37,32 @@ func (c *Client) QueueDepth(ctx context.Context) ([]Depth, error) {
 		if err != nil {
 			return err
 		}
-		stored := func() (map[place]int64, error) {
-			info, err := s.Info(ctx, jetstream.WithSubjectFilter(c.names.BatchFilter("*")))
-			if err != nil {
-				return nil, err
-			}
-			all := map[place]int64{}
-			for subject, n := range info.State.Subjects {
-				if priority, token, _, ok := c.names.parseJobSubject(subject); ok {
-					all[place{priority, token}] += int64(n)
-				}
-			}
-			return all, nil
-		}
-		// Before and after: neither a job that comes in between nor one that goes is taken for stranded.
-		before, err := stored()
-		if err != nil {
-			return err
-		}
-		known := map[place]int64{}
 		consumers := s.ListConsumers(ctx)
 		for info := range consumers.Info() {
 			priority, token, _, ok := c.names.parseJobSubject(info.Config.FilterSubject)
 			if !ok {
 				continue // not one of the queue's
 			}
-			p := place{priority, token}
-			d := at(p)
+			d := at(place{priority, token})
 			d.Consumer, d.Waiting, d.Running = true, int64(info.NumPending), int64(info.NumAckPending)
 			if info.Paused {
 				d.PausedUntil = time.Now().Add(info.PauseRemaining).UTC().Truncate(time.Second)
 			}
-			known[p] = d.Waiting + d.Running
 		}
 		if err := consumers.Err(); err != nil {
 			return err
 		}
-		after, err := stored()
+		info, err := s.Info(ctx, jetstream.WithSubjectFilter(c.names.BatchFilter("*")))
 		if err != nil {
 			return err
 		}
-		for p, n := range after {
-			if d := at(p); !d.Consumer {
-				d.Waiting = n
-			} else {
-				d.Stranded = max(min(before[p], n)-known[p], 0)
+		for subject, n := range info.State.Subjects {
+			priority, token, _, ok := c.names.parseJobSubject(subject)
+			if !ok {
+				continue
+			}
+			if d := at(place{priority, token}); !d.Consumer {
+				d.Waiting += int64(n)
 			}
 		}
 		return nil

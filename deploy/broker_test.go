@@ -26,7 +26,12 @@ func TestMain(m *testing.M) {
 	for _, name := range s3d.Lingering() {
 		ignore = append(ignore, goleak.IgnoreAnyFunction(name))
 	}
-	goleak.VerifyTestMain(m, ignore...)
+	goleak.VerifyTestMain(m, append(ignore, goleak.Cleanup(func(code int) {
+		if err := os.RemoveAll(programs.dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(code)
+	}))...)
 }
 
 // broker is a nats-server with a configuration of this folder, and what its users did.

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -41,9 +42,21 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// built builds a program and returns its file.
+// programs are those that were built, by name; TestMain removes their folder.
+var programs = struct {
+	sync.Mutex
+	dir   string
+	built map[string]string
+}{built: map[string]string{}}
+
+// built builds a program, once, and returns its file.
 func built(t *testing.T, program string) string {
 	t.Helper()
+	programs.Lock()
+	defer programs.Unlock()
+	if file := programs.built[program]; file != "" {
+		return file
+	}
 	dir := filepath.Join("..", "cmd", program)
 	// Opening the sources tells `go test` that a remembered result is stale when one of them changes.
 	if err := fs.WalkDir(os.DirFS(dir), ".", func(path string, _ fs.DirEntry, err error) error {
@@ -55,11 +68,18 @@ func built(t *testing.T, program string) string {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	binary := filepath.Join(t.TempDir(), program)
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./"+dir).CombinedOutput(); err != nil {
+	if programs.dir == "" {
+		var err error
+		if programs.dir, err = os.MkdirTemp("", "stipple-programs-"); err != nil { //nolint:usetesting // it outlives the test
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(programs.dir, program)
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", file, "./"+dir).CombinedOutput(); err != nil {
 		t.Fatalf("building %s: %v\n%s", program, err, out)
 	}
-	return binary
+	programs.built[program] = file
+	return file
 }
 
 // settings returns the variables that a program's -h names.

@@ -102,6 +102,7 @@ func (a *app) command() *cobra.Command {
 	})
 	root.AddCommand(a.waitCommand(), a.statusCommand(), a.watchCommand(), a.cancelCommand(), a.retryCommand(), a.dlqCommand(),
 		a.pauseCommand(), a.resumeCommand(), a.pruneCommand(), a.repairCommand(), a.setupCommand())
+	root.AddCommand(a.explainCommand(), a.verifyCommand())
 	a.finish(root)
 	return root
 }

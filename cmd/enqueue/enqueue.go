@@ -49,8 +49,16 @@ A batch is sent in chunks of 1000 jobs, each as a whole or not at all. After a c
 --batch goes on where it stopped; one with other rows is refused, and one for a batch that is complete does nothing.
 A prompt that is the name of a command goes behind --, as in: enqueue -- wait
 
-Commands for what is enqueued: wait, status, watch, cancel, retry and dlq; for the queue: pause, resume, prune, repair
-and setup. Each has a manual, as in: enqueue retry -h
+Commands for what is enqueued: wait, status, watch, cancel, retry, dlq, explain and verify; for the queue: pause, resume,
+prune, repair and setup. Each has a manual, as in: enqueue retry -h
+
+With --dry-run nothing is sent: it says how many rows, jobs, bytes and steps there are, and how long they take at the
+pace that the workers of these models announce, if a broker answers within a second.
+
+With --json it prints lines: {"type":"batch",…} with the id, {"type":"job",…} for each job that was sent, with its trace
+id and the key of its picture, {"type":"enqueued",…}, and with --wait those of enqueue wait; with --dry-run one line:
+  {"type":"estimate","rows","jobs","chunks","bytes","models","steps",
+   "pace":{"workers","steps_per_second","seconds"},"first":{…}}
 
 Every flag has an environment variable, named in brackets; the flag wins. Traces follow the standard OTEL_*
 variables; with no endpoint set nothing is exported.

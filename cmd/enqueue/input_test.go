@@ -7,11 +7,14 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 
 	"github.com/stipple-ai/stipple/internal/queue"
 )
@@ -96,6 +99,29 @@ func TestUnreachableBrokerIsWaitedFor(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	w.runWith(ctx, nil, nil, "a cat").want(t, exitInterrupted, "waiting for the broker", "127.0.0.1:1")
+}
+
+// TestEveryCommandHasAManual: what it prints and how it ends can be read in its -h.
+func TestEveryCommandHasAManual(t *testing.T) {
+	w := nowhere(t)
+	var visit func(cmd *cobra.Command, path []string)
+	visit = func(cmd *cobra.Command, path []string) {
+		for _, sub := range cmd.Commands() {
+			visit(sub, append(slices.Clip(path), sub.Name()))
+		}
+		if cmd.Name() == "dlq" { // of which there are four
+			return
+		}
+		r := w.run(append(path, "-h")...)
+		r.want(t, exitOK, "Exit codes: 0", "--json", "$LOG_LEVEL", "  enqueue "+strings.Join(path, " "))
+		for line := range strings.Lines(cmd.Long) {
+			if n := utf8.RuneCountInString(line); n > 121 {
+				t.Errorf("%v: a line of %d characters: %s", path, n-1, line)
+			}
+		}
+	}
+	a := &app{getenv: func(string) string { return "" }, stderr: newConsole(io.Discard)}
+	visit(a.command(), nil)
 }
 
 func TestHelpIsTheManual(t *testing.T) {

@@ -16,7 +16,7 @@ const (
 type pageWriter struct{ b bytes.Buffer }
 
 func (p *pageWriter) Write(text []byte) (int, error) {
-	p.b.Write(bytes.ReplaceAll(text, []byte("\n"), []byte(clearLine+"\r\n")))
+	p.b.Write(bytes.ReplaceAll(text, []byte("\n"), []byte(clearLine+"\n")))
 	return len(text), nil
 }
 

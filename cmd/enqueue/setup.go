@@ -19,7 +19,12 @@ not as it would have made it, it says so. It is for whoever may administer the b
 same on their own unless QUEUE_AUTO_CREATE is false.
 
   enqueue setup --models tiny-emoji,sd15
-  enqueue setup --models sd15 --ack-wait 2m --replicas 3`
+  enqueue setup --models sd15 --ack-wait 2m --replicas 3
+
+With --json it prints one line:
+  {"type":"setup","streams":[…],"buckets":[…],"consumers":[…],"differences":[…]}
+
+Exit codes: 0 done, 1 something broke, 2 bad flags, 130 interrupted.`
 
 // setupFlags are those of `enqueue setup`.
 type setupFlags struct {

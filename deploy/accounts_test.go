@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -222,5 +224,26 @@ func TestAccountsTakeNobodyElse(t *testing.T) {
 func TestAccountsNeedTheirPasswords(t *testing.T) {
 	if _, err := server.ProcessConfigFile("nats/accounts.conf"); err == nil || !strings.Contains(err.Error(), "STIPPLE_ADMIN_PASSWORD") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestWholeWorkIsWhole: what the queue learns to ask the broker for is tried with these users, too.
+func TestWholeWorkIsWhole(t *testing.T) {
+	work := string(read(t, "work_test.go"))
+	local := []string{"Names", "Connected", "Close", "Check"} // nothing that rights could forbid
+	through := map[string]string{                             // what others call for us
+		"CreateBatch": "batch.Submit", "UpdateBatch": "batch.Submit", "GetBatch": "batch.Follow", "FollowResults": "batch.Follow", "ChunkStored": "ResumeChunk", "Publish": "Requeue",
+	}
+	for method := range reflect.TypeFor[*queue.Client]().Methods() {
+		name := method.Name
+		if slices.Contains(local, name) {
+			continue
+		}
+		if by, ok := through[name]; ok {
+			name = by
+		}
+		if !regexp.MustCompile(`\b` + regexp.QuoteMeta(name) + `\b`).MatchString(work) {
+			t.Errorf("wholeWork does not use Client.%s: have the user do it whose work it is, and give it the right", method.Name)
+		}
 	}
 }

@@ -12,8 +12,28 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/stipple-ai/stipple/internal/local/s3d"
 )
+
+// publish is a job from another program, as the user enqueue.
+func publish(t *testing.T, b *broker, subject, id, body string) {
+	t.Helper()
+	nc, err := nats.Connect(b.url("enqueue"), nats.CustomInboxPrefix("_INBOX_enqueue"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), subject, []byte(body), jetstream.WithMsgID(id)); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // TestPrograms runs the built programs as compose.yaml does, with its settings and its users, on a broker with accounts.conf and a store in this process: nothing that they
 // ask the broker for is refused.
@@ -96,6 +116,24 @@ func TestPrograms(t *testing.T) {
 	run("enqueue", "a hen", "--model", "sd15", "--steps", "1000", "--seeds", "1..20", "--batch", "hens")
 	run("enqueue", "cancel", "hens/3")
 	run("enqueue", "cancel", "hens")
+
+	// A job that nobody can read dies; it is looked at and deleted.
+	publish(t, b, "jobs.normal.sd15.bad", "bad/0", `{"model": "sd15", "prompt": 7}`)
+	for begin := time.Now(); !strings.Contains(run("enqueue", "dlq", "list", "bad"), "invalid_job"); time.Sleep(100 * time.Millisecond) {
+		if time.Since(begin) > time.Minute {
+			t.Fatal("the job does not die")
+		}
+	}
+	run("enqueue", "dlq", "show", "bad/0")
+	run("enqueue", "retry", "foxes", "--missing")
+	run("enqueue", "dlq", "purge", "bad", "--yes")
+
+	run("setup", "pause", "--model", "sd15")
+	run("setup", "resume")
+	run("setup", "repair", "--force", "--yes")
+	if out, err := command("worker", worker, "doctor").CombinedOutput(); err != nil || bytes.Contains(out, []byte("refused")) {
+		t.Errorf("worker doctor: %v\n%s", err, out)
+	}
 
 	if err := painter.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

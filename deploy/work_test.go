@@ -248,8 +248,13 @@ func (w *work) deadLetters(ctx context.Context) {
 	die()
 	must(w.enqueue.RetryJobs(ctx, []queue.Message{{Priority: queue.Low, Job: queue.Job{BatchID: "poison", Index: 1, Model: model}}}))(w.t, "retrying")
 	die()
-	if n := must(w.enqueue.PurgeDead(ctx, queue.DeadFilter{Type: queue.TypeModelError}))(w.t, "deleting some dead letters"); n != 4 {
-		w.t.Errorf("%d were deleted, want 4", n)
+	must(w.enqueue.RetryJob(ctx, queue.Message{Priority: queue.High, Job: queue.Job{BatchID: "poison", Index: 2, Model: model}}))(w.t, "retrying one")
+	die()
+	if letter, found, err := w.enqueue.DeadLetterOf(ctx, "poison", 1); err != nil || !found || letter.Type != queue.TypeModelError {
+		w.t.Errorf("the dead letter of a job: %+v, %v, %v", letter, found, err)
+	}
+	if n := must(w.enqueue.PurgeDead(ctx, queue.DeadFilter{Type: queue.TypeModelError}))(w.t, "deleting some dead letters"); n != 5 {
+		w.t.Errorf("%d were deleted, want 5", n)
 	}
 	must(w.enqueue.PurgeDead(ctx, queue.DeadFilter{}))(w.t, "deleting all dead letters")
 }
@@ -276,6 +281,9 @@ func (w *work) operate(ctx context.Context) {
 	must(w.enqueue.WaitingJobs(ctx, "last"))(w.t, "counting jobs")
 	if _, settled, err := w.enqueue.Settled(ctx, "last"); err != nil || settled {
 		w.t.Errorf("the last batch is settled: %v, %v", settled, err)
+	}
+	if job, found, err := w.enqueue.FindJob(ctx, "last", 0); err != nil || !found || !job.Consumer {
+		w.t.Errorf("looking for a job: %+v, %v, %v", job, found, err)
 	}
 	if paused := must(w.admin.Pause(ctx, queue.Scope{}, time.Time{}))(w.t, "pausing"); len(paused) != 3 {
 		w.t.Errorf("%v were paused, want three consumers", paused)

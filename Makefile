@@ -71,6 +71,7 @@ vet: ## go vet
 unit: ## unit tests: those without cgo with cgo off, then the others on ONNX Runtime
 	CGO_ENABLED=0 $(RUN) go test $(TESTFLAGS) $(PURE)
 	$(ORT) scripts/others.sh $(PURE) -- go test $(TESTFLAGS)
+	$(RUN) go test -C deploy/grafana $(TESTFLAGS) ./...
 
 .PHONY: race
 race: ## unit tests of the concurrent packages under the race detector

@@ -36,12 +36,17 @@ const closeTimeout = 3 * time.Second
 
 // connect returns a client of the broker, which it waits for. Done sends what is buffered and closes it.
 func (f *brokerFlags) connect(ctx context.Context, logger *slog.Logger) (c *queue.Client, done func() error, err error) {
+	if c, done, err = f.dial(ctx, logger); err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", errInterrupted, err)
+	}
+	return c, done, err
+}
+
+// dial is connect for a ctx that may end without an interruption.
+func (f *brokerFlags) dial(ctx context.Context, logger *slog.Logger) (c *queue.Client, done func() error, err error) {
 	cfg := f.config
 	cfg.NoAutoCreate, cfg.Name, cfg.Logger = !f.autoCreate, "enqueue", logger
 	if c, err = queue.Connect(ctx, cfg); err != nil {
-		if ctx.Err() != nil {
-			err = fmt.Errorf("%w: %w", errInterrupted, err)
-		}
 		return nil, nil, err
 	}
 	done = func() error {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -96,8 +95,5 @@ func (a *app) explain(ctx context.Context, f *explainFlags, arg string) error {
 	return nil
 }
 
-// optional connects to the broker for what can be told without: it is not waited for longer than ctx, and does not
-// trouble the log.
-func (f *brokerFlags) optional(ctx context.Context) (*queue.Client, func() error, error) {
-	return f.connect(ctx, slog.New(slog.DiscardHandler))
-}
+// named reports whether anyone has said where the broker is.
+func (f *brokerFlags) named() bool { return f.config.URL != queue.DefaultURL }

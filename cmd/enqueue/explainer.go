@@ -125,16 +125,30 @@ func (x *explainer) askQueue(ctx context.Context) error {
 		}
 		return errors.Join(x.askJob(ctx, c), closeClient())
 	}
-	bounded, cancel := context.WithTimeout(ctx, x.timeout)
-	defer cancel()
-	c, closeClient, err := x.broker.optional(bounded)
+	c, closeClient, err := x.optional(ctx)
 	if err == nil {
+		bounded, cancel := context.WithTimeout(ctx, x.timeout)
+		defer cancel()
 		err = errors.Join(x.askMore(bounded, c), closeClient())
 	}
 	if err != nil && ctx.Err() == nil {
 		x.notef("the queue was not asked: %v", err)
 	}
 	return nil
+}
+
+// unnamedTimeout is for a broker that nobody has named, and that may be at the default address all the same.
+const unnamedTimeout = time.Second
+
+// optional connects to the broker for what can be told without: it is not waited for long, and does not trouble the log.
+func (x *explainer) optional(ctx context.Context) (*queue.Client, func() error, error) {
+	timeout := x.timeout
+	if !x.broker.named() {
+		timeout = min(timeout, unnamedTimeout)
+	}
+	bounded, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return x.broker.dial(bounded, slog.New(slog.DiscardHandler))
 }
 
 // askMore asks the queue about a file or an object.

@@ -41,7 +41,7 @@ type job struct {
 	resolved  resolved
 	attempt   int          // counted starts, this one included; 0 before the job is begun
 	suspended *infer.State // where the engine was stopped, if it was
-	saved     atomic.Bool  // a checkpoint was written
+	saved     atomic.Bool  // a checkpoint was sent: it may lie in the store
 
 	looked bool // the store was asked for its image and has none, or will not say
 

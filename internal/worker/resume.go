@@ -135,10 +135,10 @@ func (j *job) writeCheckpoint(ctx context.Context, s infer.State) error {
 	if err != nil {
 		return err
 	}
+	j.saved.Store(true) // also where the answer is lost, or not waited for
 	if err := j.store.PutCheckpoint(ctx, j.checkpointKey(), data); err != nil {
 		return err
 	}
-	j.saved.Store(true)
 	j.span.AddEvent(otel.EventCheckpoint, trace.WithAttributes(otel.CheckpointStep.Int(s.Step), otel.CheckpointSize.Int(len(data))))
 	return nil
 }

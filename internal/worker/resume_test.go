@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -261,4 +262,31 @@ func TestCheckpointsOfARunningJob(t *testing.T) {
 	if n := written.Load(); n != 1 {
 		t.Errorf("%d checkpoints were on their way at once, want 1", n)
 	}
+}
+
+// TestACheckpointWhoseAnswerIsLost does not outlive its job.
+func TestACheckpointWhoseAnswerIsLost(t *testing.T) {
+	stored := make(chan struct{}, 100)
+	endpoint := proxy(t, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/.checkpoints/") {
+			pass.ServeHTTP(w, r)
+			return
+		}
+		pass.ServeHTTP(httptest.NewRecorder(), r)
+		stored <- struct{}{}
+		<-r.Context().Done()
+	})
+	r := startWorker(t, func(c *Config) { c.Store.Endpoint, c.CheckpointEvery, c.Lanes = endpoint, 10, 1 })
+	job := long("b", 0)
+	job.NumInferenceSteps = new(300)
+	r.publish(job)
+	<-stored
+	r.checkImage(r.result("b", 0))
+	r.awaitHeld(0)
+	spec, err := job.Spec16()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := checkpointed{running: r, key: upload.CheckpointKey(prefix(t)+"/", "b", 0, spec)}
+	c.wantCheckpoint(false)
 }

@@ -24,13 +24,13 @@ type chaosRun struct {
 // restarted meanwhile: docs/chaos.md. The program says itself whether that held.
 func TestChaos(t *testing.T) {
 	runs := []chaosRun{
-		{"small", "60", "12", "1178", nil}, // a seed that deals broker-kill, store-kill, freeze, net-stall, sigterm and most kills
+		{"small", "60", "12", "31048", nil}, // a seed that deals broker-kill, store-kill, freeze, net-stall, sigterm and most kills
 		{"cluster", "30", "6", "1", []string{"--cluster", "--kinds", "broker-kill,kill-step,net-cut"}},
 	}
 	if soak() {
 		runs = []chaosRun{
-			{"alone", "1000", "108", "1", nil}, {"alone-2", "1000", "108", "2", nil},
-			{"cluster", "1000", "108", "3", []string{"--cluster"}}, {"cluster-2", "1000", "108", "4", []string{"--cluster"}},
+			{"alone", "1000", "114", "1", nil}, {"alone-2", "1000", "114", "2", nil},
+			{"cluster", "1000", "114", "3", []string{"--cluster"}}, {"cluster-2", "1000", "114", "4", []string{"--cluster"}},
 		}
 	}
 	if given.external() {

@@ -24,9 +24,12 @@ type storm struct {
 	errs []error
 }
 
-// carryOut begins each fault when its number of results is recorded, and returns when all of them are over, or ctx ends.
+// carryOut begins each fault when its number of results is recorded, and returns when all of them are over and all jobs
+// done, or ctx ends.
 // Jobs come as the faults do: each finds some that are still to be drawn, however fast the machine is.
 func (s *storm) carryOut(ctx context.Context, faults []fault, jobs []job, before uint64) error {
+	faulty, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	published := 0
 	for n, f := range faults {
 		next := stormShare(n+1, len(faults), len(jobs))
@@ -41,12 +44,21 @@ func (s *storm) carryOut(ctx context.Context, faults []fault, jobs []job, before
 		if ctx.Err() != nil {
 			break
 		}
-		s.running.Go(func() { s.report(f, s.inflict(ctx, f)) })
+		s.running.Go(func() { s.report(f, s.inflict(faulty, f)) })
 	}
 	err := s.publish(ctx, stormBatch, jobs, published, len(jobs))
+	if err == nil {
+		err = s.await(ctx, before+uint64(len(jobs)))
+	}
+	// Nobody comes to the traps that are left when no job is.
+	quiet := time.AfterFunc(trapPatience, func() { cancel(errors.New("a fault did not happen: no worker came to its edge")) })
+	defer quiet.Stop()
 	s.running.Wait()
 	return errors.Join(append(s.errs, err)...)
 }
+
+// trapPatience is longer than any fault takes once all jobs are done.
+const trapPatience = 30 * time.Second
 
 // stormShare is how many jobs are there when the n-th of so many faults begins: nine tenths, in equal parts. The rest
 // follows the last.
@@ -97,7 +109,7 @@ func (s *storm) inflict(ctx context.Context, f fault) error {
 		return s.trap(ctx, edgeAck, f)
 	case killAcked:
 		return s.trap(ctx, edgeAcked, f)
-	case freeze, storeReset:
+	case freeze, killSaving, storeReset:
 		return s.trap(ctx, f.Edge, f)
 	case killDrain:
 		l := s.alive(ctx, w)

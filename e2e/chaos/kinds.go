@@ -19,6 +19,7 @@ const (
 	killAck      kind = "kill-ack"      // its acknowledgement is on the way, and does not arrive
 	killAcked    kind = "kill-acked"    // the message is acknowledged, and the worker does not know
 	killDrain    kind = "kill-drain"    // it was told to leave, and has not yet
+	killSaving   kind = "kill-saving"   // a checkpoint is on the way and does not arrive, or is stored and the worker does not know
 
 	freeze   kind = "freeze"    // SIGSTOP at an edge, for longer than the lease, then SIGCONT; what it was sending arrives late
 	sigterm  kind = "sigterm"   // it is told to leave; another one takes its place
@@ -38,7 +39,7 @@ const (
 // allKinds are all kinds, in the order of their mention.
 func allKinds() []kind {
 	return []kind{
-		killFetched, killStep, killPut, killStored, killRecorded, killAck, killAcked, killDrain, freeze, sigterm, netStall, netCut,
+		killFetched, killStep, killPut, killStored, killRecorded, killAck, killAcked, killDrain, killSaving, freeze, sigterm, netStall, netCut,
 		brokerKill, storeKill, storeBusy, storeHole, storeReset, collectorAway,
 	}
 }
@@ -76,13 +77,17 @@ const (
 	edgeStep     edge = "step"     // it announces its progress
 	edgePut      edge = "put"      // the image's PUT has left the worker and has not reached the store
 	edgeStored   edge = "stored"   // the store has answered, and the answer has not reached the worker
+	edgeSaving   edge = "saving"   // a checkpoint's PUT has left the worker and has not reached the store
+	edgeSaved    edge = "saved"    // the store has answered it, and the answer has not reached the worker
 	edgeRecorded edge = "recorded" // the same of the result
 	edgeAck      edge = "ack"      // the acknowledgement has left the worker and has not reached the broker
 	edgeAcked    edge = "acked"    // the broker has answered it, and the answer has not reached the worker
 )
 
 // frozenAt are the edges at which workers are frozen: where what they do or send next comes too late.
-func frozenAt() []edge { return []edge{edgeFetched, edgeStep, edgePut, edgeRecorded, edgeAck} }
+func frozenAt() []edge {
+	return []edge{edgeFetched, edgeStep, edgeSaving, edgePut, edgeRecorded, edgeAck}
+}
 
 // brokerDiesAt are the edges at which brokers are killed, "" for any time: where it has stored something, or has not, and
 // the worker does not learn of it.

@@ -100,7 +100,7 @@ func parse(args []string, getenv func(string) string, stdout io.Writer) (o optio
 	fs.SortFlags = false
 	fs.SetOutput(stdout)
 	fs.IntVar(&o.jobs, "jobs", 1000, "jobs to draw, twice: undisturbed, and under the faults")
-	fs.IntVar(&o.faults, "faults", 108, "faults")
+	fs.IntVar(&o.faults, "faults", 114, "faults; a multiple of the number of kinds has as many of each")
 	fs.IntVar(&o.workers, "workers", 3, "workers")
 	fs.Uint64Var(&o.seed, "seed", 1, "of jobs and plan: the same seed is the same plan")
 	kinds := fs.String("kinds", "", "kinds of faults, between commas; default all: "+joined(allKinds()))

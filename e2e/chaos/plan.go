@@ -12,7 +12,7 @@ type fault struct {
 	Kind   kind          `json:"kind"`
 	After  int           `json:"after"`          // results recorded before it comes
 	Worker int           `json:"worker"`         // of kinds that aim at one
-	Edge   edge          `json:"edge,omitempty"` // of freeze, store-reset, broker-kill and store-kill; "" is any time
+	Edge   edge          `json:"edge,omitempty"` // of freeze, kill-saving, store-reset, broker-kill and store-kill; "" is any time
 	For    time.Duration `json:"for"`            // how long it lasts; of kill-fetched, kill-step and kill-drain how long after the edge or signal the kill comes
 	Choice int           `json:"choice"`         // of collector which way it fails, of broker-kill in a cluster whose leader dies
 }
@@ -24,7 +24,7 @@ func plan(seed uint64, kinds []kind, faults, jobs, workers int, lease time.Durat
 	all := make([]fault, 0, faults)
 	nextKind := deal(r, kinds)
 	nextEdge := map[kind]func() edge{
-		freeze: deal(r, frozenAt()), brokerKill: deal(r, brokerDiesAt()), storeKill: deal(r, storeDiesAt()), storeReset: deal(r, []edge{edgePut, edgeStored}),
+		freeze: deal(r, frozenAt()), brokerKill: deal(r, brokerDiesAt()), storeKill: deal(r, storeDiesAt()), storeReset: deal(r, []edge{edgePut, edgeStored}), killSaving: deal(r, []edge{edgeSaving, edgeSaved}),
 	}
 	for n := range faults {
 		f := fault{Number: n, Kind: nextKind(), Worker: r.IntN(workers), Choice: r.IntN(6)}

@@ -90,7 +90,11 @@ func (w *world) drawCalm(ctx context.Context, jobs []job) (pixels []string, rows
 func (w *world) drawInStorm(ctx context.Context, jobs []job, calm []string, faults []fault) (figures, error) {
 	s := &storm{world: w, done: map[kind]int{}}
 	for i := range w.o.workers {
-		k, err := w.worker(i+1, "LANES=1")
+		env := []string{"LANES=1"}
+		if i > 0 { // all write checkpoints when they leave, and these also while they draw
+			env = append(env, "CHECKPOINT_EVERY=8")
+		}
+		k, err := w.worker(i+1, env...)
 		if err != nil {
 			return figures{}, err
 		}
@@ -102,7 +106,6 @@ func (w *world) drawInStorm(ctx context.Context, jobs []job, calm []string, faul
 		lives.Go(func() error { return k.supervise(ctx) })
 	}
 	problem := s.carryOut(ctx, faults, jobs, uint64(len(calm)))
-	problem = errors.Join(problem, w.await(ctx, uint64(len(calm)+len(jobs))))
 	for _, k := range s.workers { // none is left that could still write something
 		problem = errors.Join(problem, k.end())
 	}
@@ -118,6 +121,9 @@ func (w *world) drawInStorm(ctx context.Context, jobs []job, calm []string, faul
 	f := judge(calm, e)
 	if err = errors.Join(problem, err); err != nil {
 		f.problems = append(f.problems, err.Error())
+	}
+	for _, key := range e.strays {
+		w.log.Info("left behind", slog.String("key", key))
 	}
 	f.stall, f.faults = longestStall(begin, e.results), s.done
 	for _, k := range s.workers {

@@ -119,11 +119,12 @@ func (s *storeWire) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// An image on its way is not called back when the worker is killed, as no network calls back what it carries.
 	ctx := context.WithoutCancel(r.Context())
 	life, known := ctx.Value(lifeKey{}).(*life)
-	image := known && isImage(r)
+	before, after := edgesOf(r)
+	watched := known && before != ""
 	var reading io.Reader = bytes.NewReader(body)
 	cutting := false
-	if image {
-		switch s.edges.reach(ctx, edgePut, life) {
+	if watched {
+		switch s.edges.reach(ctx, before, life) {
 		case drop:
 			reset(w)
 			return
@@ -137,9 +138,11 @@ func (s *storeWire) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reset(w)
 		return
 	}
-	if image && a.status/100 == 2 {
-		s.mood.took(r.URL.Path)
-		if s.edges.reach(ctx, edgeStored, life) != pass {
+	if watched && a.status/100 == 2 {
+		if after == edgeStored {
+			s.mood.took(r.URL.Path)
+		}
+		if s.edges.reach(ctx, after, life) != pass {
 			reset(w)
 			return
 		}
@@ -152,10 +155,18 @@ func (s *storeWire) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // slowDown is S3's answer of a store that has too much to do.
 const slowDown = `<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>`
 
-// isImage reports whether a request puts a job's image: not a probe, not a checkpoint.
-func isImage(r *http.Request) bool {
+// edgesOf are the edges before and after a request that puts an image or a checkpoint; none of others.
+func edgesOf(r *http.Request) (before, after edge) {
 	_, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	return r.Method == http.MethodPut && key != "" && !strings.HasPrefix(key, ".")
+	switch {
+	case r.Method != http.MethodPut || key == "":
+		return "", ""
+	case strings.HasPrefix(key, ".checkpoints/"):
+		return edgeSaving, edgeSaved
+	case strings.HasPrefix(key, "."):
+		return "", ""
+	}
+	return edgePut, edgeStored
 }
 
 // broken is the end of a body that is cut off.

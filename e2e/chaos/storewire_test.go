@@ -55,6 +55,7 @@ func TestTheWayToTheStore(t *testing.T) {
 		{"killed before", lays(edgePut, killPut), image, 0, false},
 		{"killed after", lays(edgeStored, killStored), image, 0, true},
 		{"not of a probe", lays(edgePut, killPut), probe, 201, true},
+		{"checkpoint", lays(edgeSaving, killSaving), "/images/.checkpoints/b/0-0123456789abcdef", 0, false},
 		{"busy", func(_ *edges, m *storeMood) *trap { m.busy.Add(1); return nil }, image, 503, false},
 		{"hole", func(_ *edges, m *storeMood) *trap { m.hole.Add(1); return nil }, image, 0, false},
 	} {

@@ -1,7 +1,6 @@
 // Package natsd runs a nats-server with JetStream inside the process: the broker of cmd/dev and of tests.
 //
-// It is the real server, on a real port and with its streams in files. What it leaves out is what needs
-// more than one process: clusters, gateways and leaf nodes.
+// It is the real server, on a real port and with its streams in files, alone or several in a cluster.
 package natsd
 
 import (

@@ -3,6 +3,7 @@ package otel
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/pem"
 	"errors"
 	"log/slog"
@@ -125,6 +126,24 @@ func TestOwnCertificateAuthority(t *testing.T) {
 	spans(t, tel, 1)
 	if err := tel.Shutdown(t.Context()); err != nil || len(s.Spans()) != 1 {
 		t.Errorf("%v, %d spans", err, len(s.Spans()))
+	}
+}
+
+// A collector that wants to know who sends.
+func TestClientCertificate(t *testing.T) {
+	s := sink(t)
+	server := httptest.NewUnstartedServer(s)
+	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	server.StartTLS()
+	cert, key := keyPair(t)
+	tel, log := setup(t, map[string]string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT": server.URL, "OTEL_EXPORTER_OTLP_CERTIFICATE": writeCertificate(t, server),
+		"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": cert, "OTEL_EXPORTER_OTLP_CLIENT_KEY": key,
+	}, nil)
+	spans(t, tel, 1)
+	records(t, tel, 1)
+	if err := tel.Shutdown(t.Context()); err != nil || len(s.Spans()) != 1 || len(s.Logs()) != 1 || len(s.Metrics()) == 0 {
+		t.Errorf("%v, %d spans, %d log records, %d metrics; log %s", err, len(s.Spans()), len(s.Logs()), len(s.Metrics()), log)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 // deliver encodes and stores a picture and records the result. While storage or broker are away it holds the picture and waits.
 func (j *job) deliver(ctx context.Context, img infer.Image, drawn *infer.Result) error {
+	j.drawn.Store(true)
 	stored, err := j.upload(ctx, img, drawn)
 	if err != nil {
 		return j.cause(ctx, err)

@@ -45,6 +45,7 @@ type job struct {
 
 	looked bool // the store was asked for its image and has none, or will not say
 
+	drawn        atomic.Bool // the picture is there: leaving lets it be stored
 	begun        atomic.Bool // a row of it has been in a lane: leaving waits for it
 	counted      bool        // in the drain's tally; under Worker.mu
 	checkpointed bool        // and as one that the next worker goes on with

@@ -48,9 +48,9 @@ func (w *Worker) startDrain() {
 }
 
 // leave gives the worker's jobs up within DrainTimeout, from startDrain: what has not begun, or waits for a service that is away, goes back at once; what has begun
-// may finish; what has not finished when the last fifth begins goes back too. It reports whether all of them are gone: a call to the model that does not return keeps
-// its jobs.
-func (w *Worker) leave(why error, stopWork func(why error)) (left bool) {
+// may finish; what is not drawn when the last fifth begins goes back too, and a picture that is being stored then has until the end. It reports whether all of them
+// are gone: a call to the model that does not return keeps its jobs.
+func (w *Worker) leave(why error, stopEngines func(), stopWork func(why error)) (left bool) {
 	end := w.drainEnd()
 	begin := end.Add(-w.cfg.DrainTimeout)
 	jobs := w.held()
@@ -68,13 +68,18 @@ func (w *Worker) leave(why error, stopWork func(why error)) (left bool) {
 		close(done)
 	}()
 	if !within(done, time.Until(end.Add(-tailTime(w.cfg.DrainTimeout)))) {
-		if late := len(w.held()); late > 0 {
-			w.log.Warn("not done in time: handing back", slog.Int("jobs", late))
+		late := 0
+		for _, j := range w.held() {
+			if !j.drawn.Load() {
+				j.cancel(errLeaving)
+				late++
+			}
 		}
-		stopWork(errLeaving)
-		// The calls to the model return between two of its nodes, and the words to the broker have their own bound.
+		w.log.Warn("not done in time: handing back", slog.Int("jobs", late))
+		stopEngines() // so that native calls return between two nodes and not after their step
 		within(done, time.Until(end))
 	}
+	stopWork(errLeaving)
 	stuck := w.giveUp(done)
 	tally := w.tallied()
 	span.SetAttributes(otel.DrainFinished.Int(tally.finished), otel.DrainCheckpointed.Int(tally.checkpointed), otel.DrainHandedBack.Int(tally.handedBack))
@@ -113,9 +118,10 @@ func (j *job) abandon(ctx context.Context) {
 	} else {
 		j.say(ctx, "writing the hand-back", j.queue.HandedBack(ctx, j.d))
 	}
-	if err := j.nak(ctx, 0); err == nil {
+	switch err := j.nak(ctx, 0); {
+	case err == nil:
 		j.count(otel.OutcomeRequeued)
-	} else {
+	case !errors.Is(err, queue.ErrSettled): // by its own goroutine, which is about to end
 		j.say(ctx, "handing the job back", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,13 +61,40 @@ func TestLeavingCountsFromTheSignal(t *testing.T) {
 		w.startDrain()
 		time.Sleep(time.Second)
 		w.startDrain() // again, for another reason
-		var stopped time.Duration
-		left := w.leave(errors.New("a test"), func(error) { stopped = time.Since(begin) })
-		if took := time.Since(begin); !left || took != 5*time.Second || stopped != 4*time.Second {
-			t.Errorf("left %t after %v, its jobs stopped after %v; want true, 5s, 4s", left, took, stopped)
+		var engines, work time.Duration
+		left := w.leave(errors.New("a test"), func() { engines = time.Since(begin) }, func(error) { work = time.Since(begin) })
+		if took := time.Since(begin); !left || took != 5*time.Second || engines != 4*time.Second || work != 5*time.Second {
+			t.Errorf("left %t after %v, its engines stopped after %v and its jobs after %v; want true, 5s, 4s, 5s", left, took, engines, work)
 		}
 		close(answered)
 	})
+}
+
+// TestAPictureThatIsBeingStored when the last part of the drain begins is not thrown away.
+func TestAPictureThatIsBeingStored(t *testing.T) {
+	put, arrived, release := isImage(t, http.MethodPut), make(chan struct{}), make(chan struct{})
+	endpoint := proxy(t, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		if put(r) {
+			close(arrived)
+			<-release
+		}
+		pass.ServeHTTP(w, r)
+	})
+	w := startWorker(t, func(c *Config) { c.Store.Endpoint, c.DrainTimeout = endpoint, 2*time.Second })
+	w.publish(quick("b", 0))
+	<-arrived
+	w.cancel()
+	w.awaitLog("not done in time: handing back")
+	close(release)
+	if err := w.stop(); err != nil {
+		t.Error(err)
+	}
+	if res := w.result("b", 0); res.Worker != prefix(t) || res.Attempt != 1 {
+		t.Errorf("got %+v, want the picture of the worker that left", res)
+	}
+	if log := w.log.String(); !strings.Contains(log, "finished=1 checkpointed=0 handed_back=0") {
+		t.Errorf("leaving tells of something else:\n%s", log)
+	}
 }
 
 // hanging is a model whose calls hang once it is told to, and say so.

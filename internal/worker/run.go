@@ -182,7 +182,12 @@ const closeTime = 200 * time.Millisecond
 // disconnect closes the connection to the broker, after what it still has to say.
 func (w *Worker) disconnect(c *queue.Client) {
 	if w.cancellations != nil {
-		w.cancellations.Stop()
+		stopped := make(chan struct{})
+		go func() { // ends at the latest with the connection
+			w.cancellations.Stop()
+			close(stopped)
+		}()
+		within(stopped, closeTime/2)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()

@@ -24,9 +24,9 @@ func (w *Worker) work(ctx context.Context, models []*model, source *queue.Source
 	engineCtx, stopEngines := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEngines()
 
-	var running sync.WaitGroup
+	var engines, background sync.WaitGroup
 	for _, m := range models {
-		running.Go(func() {
+		engines.Go(func() {
 			if err := m.engine.Run(engineCtx); err != nil {
 				w.breakDown(m.name, err)
 			}
@@ -35,10 +35,10 @@ func (w *Worker) work(ctx context.Context, models []*model, source *queue.Source
 	w.setState(queue.WorkerReady)
 	defer context.AfterFunc(ctx, func() { w.stopIntake(context.Cause(ctx)) })()
 	w.gate.close(w, errors.New("the store has not answered yet"))
-	running.Go(func() { w.watchStore(intake) })
-	running.Go(func() { w.announce(engineCtx) })
-	running.Go(func() { w.watchStranded(intake, w.layout()) })
-	running.Go(func() { w.observe(engineCtx) })
+	background.Go(func() { w.watchStore(intake) })
+	background.Go(func() { w.announce(engineCtx) })
+	background.Go(func() { w.watchStranded(intake, w.layout()) })
+	background.Go(func() { w.observe(engineCtx) })
 	w.log.Info("ready", slog.String("worker", w.cfg.Name), slog.String("models", w.modelNames()), slog.String("provider", w.runtime.Provider()),
 		slog.Int("lanes", w.cfg.Lanes), slog.Int("max_rows", w.cfg.MaxRows), slog.Int("slots", w.cfg.Slots), slog.Duration("started_in", time.Since(started).Round(time.Millisecond)))
 	fetched := make(chan error, 1)
@@ -50,17 +50,17 @@ func (w *Worker) work(ctx context.Context, models []*model, source *queue.Source
 		}
 	})
 	<-intake.Done()
-	left := w.leave(context.Cause(intake), func(why error) {
-		stopWork(why)
-		stopEngines() // so that native calls return between two nodes and not after their step
-	})
+	left := w.leave(context.Cause(intake), stopEngines, stopWork)
 	stopEngines()
-	go func() { // ends with the last goroutine that may be in a call to a model
+	quiet := make(chan struct{})
+	go func() { // ends with the last goroutine that may be in a call to a model, or use the connection
 		if !left {
 			w.handling.Wait()
 		}
-		running.Wait()
+		engines.Wait()
 		close(w.ended)
+		background.Wait()
+		close(quiet)
 	}()
 	var failed error
 	select {
@@ -70,6 +70,8 @@ func (w *Worker) work(ctx context.Context, models []*model, source *queue.Source
 	grace := max(lastWordTime, time.Until(w.drainEnd()))
 	if w.stuck = !left || !within(w.ended, grace) || errors.Is(w.fault(), infer.ErrHung); w.stuck {
 		failed = errors.Join(failed, errStuck)
+	} else {
+		within(quiet, grace)
 	}
 	return errors.Join(w.fault(), failed)
 }

@@ -141,7 +141,7 @@ func (c *Client) count(ctx context.Context, doing string, d *Delivery, mark stri
 		if err != nil {
 			return err
 		}
-		if _, err := swap(ctx, kv, key, value, revision); err != nil {
+		if _, err := c.swap(ctx, kv, key, value, revision); err != nil {
 			return err
 		}
 		now = change

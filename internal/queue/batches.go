@@ -93,7 +93,7 @@ func (c *Client) putBatch(ctx context.Context, b Batch, lost error) (Batch, erro
 	var conflict error
 	err = c.try(ctx, doing, func(ctx context.Context) error {
 		conflict = nil
-		revision, err := swap(ctx, kv, b.ID, value, b.revision)
+		revision, err := c.swap(ctx, kv, b.ID, value, b.revision)
 		if errors.Is(err, errAgain) {
 			conflict = fmt.Errorf("%s: %w", doing, lost)
 			return nil
@@ -108,8 +108,9 @@ func (c *Client) putBatch(ctx context.Context, b Batch, lost error) (Batch, erro
 }
 
 // swap writes value under key if its revision is still the one given, 0 for a key that is not there, and
-// returns the new revision; else the error is errAgain. An earlier try whose answer was lost counts as done.
-func swap(ctx context.Context, kv jetstream.KeyValue, key string, value []byte, revision uint64) (uint64, error) {
+// returns the new revision; else the error is errAgain. An earlier try whose answer was lost counts as done: the
+// leader is asked, for a replica that lags would make another's write of it.
+func (c *Client) swap(ctx context.Context, kv jetstream.KeyValue, key string, value []byte, revision uint64) (uint64, error) {
 	write := func() (uint64, error) {
 		if revision == 0 {
 			return kv.Create(ctx, key, value)
@@ -120,9 +121,12 @@ func swap(ctx context.Context, kv jetstream.KeyValue, key string, value []byte, 
 	if !wrongLastSequence(err) {
 		return written, err
 	}
-	entry, getErr := kv.Get(ctx, key)
-	if getErr == nil && entry.Revision() > revision && bytes.Equal(entry.Value(), value) {
-		return entry.Revision(), nil
+	entry, getErr := c.askLeader(ctx, "KV_"+kv.Bucket(), messageAt{Last: "$KV." + kv.Bucket() + "." + key})
+	switch {
+	case getErr != nil:
+		return 0, getErr
+	case entry != nil && entry.Sequence > revision && bytes.Equal(entry.Data, value):
+		return entry.Sequence, nil
 	}
 	return 0, again(err)
 }

@@ -92,7 +92,7 @@ func TestSwapKnowsItsOwnWrite(t *testing.T) {
 	for _, value := range []string{"one", "two"} {
 		var revisions [2]uint64
 		for i := range revisions {
-			if revisions[i], err = swap(t.Context(), kv, "k", []byte(value), last); err != nil {
+			if revisions[i], err = c.swap(t.Context(), kv, "k", []byte(value), last); err != nil {
 				t.Errorf("%s: %v", value, err)
 			}
 		}
@@ -102,7 +102,7 @@ func TestSwapKnowsItsOwnWrite(t *testing.T) {
 		last = revisions[0]
 	}
 	for _, revision := range []uint64{0, 1, last + 1} {
-		if _, err := swap(t.Context(), kv, "k", []byte("three"), revision); !errors.Is(err, errAgain) {
+		if _, err := c.swap(t.Context(), kv, "k", []byte("three"), revision); !errors.Is(err, errAgain) {
 			t.Errorf("over revision %d instead of %d: %v", revision, last, err)
 		}
 	}

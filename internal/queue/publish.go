@@ -17,6 +17,9 @@ import (
 // ChunkSize is the most jobs that one PublishChunk takes: the limit of an atomic batch in nats-server.
 const ChunkSize = 1000
 
+// batchAckTimeout is how long the broker may take to let a batch begin, for which it stores nothing.
+const batchAckTimeout = 2 * time.Second
+
 // Message is a job on its way into the queue.
 type Message struct {
 	Priority string      // High, Normal or Low
@@ -39,10 +42,10 @@ func (c *Client) Publish(ctx context.Context, m Message) (Ack, error) {
 	if err != nil {
 		return Ack{}, err
 	}
-	return c.publish(ctx, msg, m.Job.Identity())
+	return c.publish(ctx, msg, m.Job.Identity(), 0)
 }
 
-func (c *Client) publish(ctx context.Context, msg *nats.Msg, id Identity) (Ack, error) {
+func (c *Client) publish(ctx context.Context, msg *nats.Msg, id Identity, after uint64) (Ack, error) {
 	var ack Ack
 	err := c.publishOnce(ctx, "publishing job "+id.MsgID(), func(ctx context.Context) error {
 		pub, err := c.js.PublishMsg(ctx, msg)
@@ -52,7 +55,7 @@ func (c *Client) publish(ctx context.Context, msg *nats.Msg, id Identity) (Ack, 
 		ack = Ack{Sequence: pub.Sequence, Duplicate: pub.Duplicate}
 		return nil
 	}, func() (found bool, err error) {
-		ack.Sequence, found, err = c.jobStored(ctx, msg.Subject, id, 0)
+		ack.Sequence, found, err = c.jobStored(ctx, msg.Subject, id, after)
 		ack.Duplicate = found
 		return found, err
 	})
@@ -74,7 +77,7 @@ func (c *Client) PublishChunk(ctx context.Context, chunk []Message, after uint64
 	known := false
 	first, last := chunk[0].Job.Identity(), chunk[len(chunk)-1].Job.Identity()
 	err = c.publishOnce(ctx, fmt.Sprintf("publishing jobs %s to %s", first.MsgID(), last.MsgID()), func(ctx context.Context) error {
-		stored, err := jetstreamext.PublishMsgBatch(ctx, c.js, msgs)
+		stored, err := jetstreamext.PublishMsgBatch(ctx, c.js, msgs, jetstreamext.BatchFlowControl{AckFirst: true, AckTimeout: batchAckTimeout})
 		if known = apiCode(err) == codeBatchDuplicate; known || err != nil {
 			return err
 		}
@@ -93,31 +96,35 @@ func (c *Client) PublishChunk(ctx context.Context, chunk []Message, after uint64
 	return ack, queueFull(err)
 }
 
-// errForgotten ends the tries of a publish before one that the broker may take for the first.
-var errForgotten = errors.New("the broker may have forgotten what it was sent before")
+// errUnsure ends the tries of a publish before one that might store what an earlier one has stored.
+var errUnsure = errors.New("what was sent may be stored")
 
-// publishOnce runs op, which publishes under the same ids each time, until it is answered. Before a try that comes
-// so late that the broker may have forgotten the ids of the first, stored is asked whether there is still a need.
+// publishOnce runs op, which publishes under the same ids each time, until it is answered. Before each try but the first
+// stored is asked whether there is still a need.
 func (c *Client) publishOnce(ctx context.Context, doing string, op func(context.Context) error, stored func() (bool, error)) error {
+	wait := backoff{min: tryWaitMin, max: tryWaitMax}
+	var absent absence
 	for {
-		began, tries := time.Now(), 0
+		var last error
+		tries := 0
 		err := c.try(ctx, doing, func(ctx context.Context) error {
 			if tries++; tries > 1 {
-				stream, err := c.stream(ctx, c.names.JobsStream())
-				if err != nil {
-					return err
-				}
-				if time.Since(began) > stream.CachedInfo().Config.Duplicates/2 {
-					return errForgotten
-				}
+				return errUnsure
 			}
-			return op(ctx)
+			last = op(ctx)
+			return last
 		})
-		if !errors.Is(err, errForgotten) {
+		if !errors.Is(err, errUnsure) {
 			return err
+		}
+		if absent.tooLong(last, c.absence) {
+			return &brokerError{doing, fmt.Errorf("no stream takes it: %w", ErrMissing)}
 		}
 		if found, err := stored(); found || err != nil {
 			return err
+		}
+		if err := sleep(ctx, wait.next()); err != nil {
+			return &brokerError{doing, fmt.Errorf("%w (last: %w)", context.Cause(ctx), last)}
 		}
 	}
 }
@@ -164,7 +171,7 @@ func (c *Client) complete(ctx context.Context, chunk []Message, msgs []*nats.Msg
 		for _, mark := range []string{jetstreamext.BatchIDHeader, jetstreamext.BatchSeqHeader, jetstreamext.BatchCommitHeader} {
 			msg.Header.Del(mark)
 		}
-		ack, err := c.publish(ctx, msg, chunk[i].Job.Identity())
+		ack, err := c.publish(ctx, msg, chunk[i].Job.Identity(), after)
 		if err != nil {
 			return Ack{}, err
 		}

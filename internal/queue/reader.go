@@ -81,8 +81,7 @@ func (r *reader) pull(ctx context.Context, yield func(jetstream.Msg, *jetstream.
 // forget lets go of the consumer. The broker deletes it after a minute in which nobody asks.
 func (r *reader) forget() { r.consumer = nil }
 
-// rest yields the messages that are stored now, and ends. A message that is yielded when others were lost on their
-// way is not yielded again. Errors are those of open, and ctx's own.
+// rest yields the messages that are stored now, and ends. Errors are those of open, and ctx's own.
 func (r *reader) rest(ctx context.Context, yield func(jetstream.Msg, *jetstream.MsgMetadata) bool) error {
 	defer r.forget() // a request that is broken off goes on at the broker and swallows what comes
 	for {
@@ -90,7 +89,14 @@ func (r *reader) rest(ctx context.Context, yield func(jetstream.Msg, *jetstream.
 			return err
 		}
 		if r.left == 0 {
-			return nil
+			if all, err := r.all(ctx); all || err != nil {
+				return err
+			}
+			r.forget()
+			if err := sleep(ctx, tryWaitMin); err != nil {
+				return &brokerError{"reading " + r.filter, context.Cause(ctx)}
+			}
+			continue
 		}
 		before, wanted := r.after, true
 		r.pull(ctx, func(msg jetstream.Msg, meta *jetstream.MsgMetadata) bool {
@@ -106,4 +112,13 @@ func (r *reader) rest(ctx context.Context, yield func(jetstream.Msg, *jetstream.
 			r.forget() // what was left may have been removed: count again
 		}
 	}
+}
+
+// all reports whether nothing is left that the stream's leader knows of. The replica that a consumer reads may lag.
+func (r *reader) all(ctx context.Context) (bool, error) {
+	last, err := r.client.leaderGet(ctx, r.stream, messageAt{Last: r.filter})
+	if err != nil {
+		return false, err
+	}
+	return last == nil || last.Sequence <= r.after || last.Time.Before(r.since), nil
 }

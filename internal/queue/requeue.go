@@ -25,10 +25,7 @@ func (c *Client) Requeue(ctx context.Context, d DeadMessage) (Identity, error) {
 	if err := c.notCancelled(ctx, id); err != nil {
 		return Identity{}, err
 	}
-	done, err := c.done(ctx, id)
-	if err == nil && !done {
-		_, err = c.Publish(ctx, m)
-	}
+	err = c.publishAgain(ctx, m)
 	if err == nil {
 		_, err = c.deleteDead(ctx, d.Sequence)
 	}
@@ -36,6 +33,25 @@ func (c *Client) Requeue(ctx context.Context, d DeadMessage) (Identity, error) {
 		return Identity{}, fmt.Errorf("putting job %s back: %w", d.ID, err)
 	}
 	return id, nil
+}
+
+// publishAgain publishes a job of a retry unless that is done.
+func (c *Client) publishAgain(ctx context.Context, m Message) error {
+	id := m.Job.Identity()
+	msg, err := c.message(m)
+	if err != nil {
+		return err
+	}
+	done, err := c.done(ctx, id)
+	if done || err != nil {
+		return err
+	}
+	after, err := c.newestJob(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = c.publish(ctx, msg, id, after)
+	return err
 }
 
 // revive makes the message of a dead letter's next try.

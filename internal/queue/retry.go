@@ -15,7 +15,7 @@ const (
 	tryTimeout   = 5 * time.Second // for one request to the broker
 	tryWaitMin   = 50 * time.Millisecond
 	tryWaitMax   = 2 * time.Second
-	absenceLimit = 15 * time.Second // while no stream answers: longer than a cluster takes to elect a leader
+	absenceLimit = 30 * time.Second // while no stream answers: longer than a cluster takes to elect a leader, twice
 )
 
 // try runs op until it succeeds, fails for a reason that waiting does not mend, or ctx ends. Each run gets a
@@ -23,7 +23,7 @@ const (
 // which a cluster elects a leader, and then reported as ErrMissing. Errors are of type broker.
 func (c *Client) try(ctx context.Context, doing string, op func(context.Context) error) error {
 	wait := backoff{min: tryWaitMin, max: tryWaitMax}
-	var absent time.Time // since when no stream answers
+	var absent absence
 	for {
 		once, cancel := context.WithTimeout(ctx, tryTimeout)
 		err := op(once)
@@ -37,18 +37,29 @@ func (c *Client) try(ctx context.Context, doing string, op func(context.Context)
 		if !transient(err) {
 			return &brokerError{doing, classify(err)}
 		}
-		switch {
-		case !unanswered(err):
-			absent = time.Time{}
-		case absent.IsZero():
-			absent = time.Now()
-		case time.Since(absent) > c.absence:
+		if absent.tooLong(err, c.absence) {
 			return &brokerError{doing, fmt.Errorf("no stream answers: %w", ErrMissing)}
 		}
 		if sleep(ctx, wait.next()) != nil {
 			return &brokerError{doing, fmt.Errorf("%w (last: %w)", context.Cause(ctx), err)}
 		}
 	}
+}
+
+// absence is since when no stream answers; zero while one does.
+type absence struct{ since time.Time }
+
+// tooLong takes the error of a try and reports whether all have failed, for longer than limit, because nobody listens.
+func (a *absence) tooLong(err error, limit time.Duration) bool {
+	switch {
+	case !unanswered(err):
+		a.since = time.Time{}
+	case a.since.IsZero():
+		a.since = time.Now()
+	default:
+		return time.Since(a.since) > limit
+	}
+	return false
 }
 
 // errAgain is what an op returns that lost a compare-and-swap and wants to look again.
@@ -83,7 +94,7 @@ func transient(err error) bool {
 		return true
 	}
 	switch apiCode(err) {
-	case codeClusterNotAvail, codeClusterNotLeader, codeExpectedSeqNotReady, codeTooManyRequests,
+	case codeClusterNotAvail, codeClusterNotLeader, codeDuplicateInProcess, codeExpectedSeqNotReady, codeTooManyRequests,
 		codeBatchIncomplete, codeBatchTooManyInflight, codeStreamOffline, codeConsumerOffline:
 		return true
 	}
@@ -98,12 +109,14 @@ const (
 	codeServerResources      jetstream.ErrorCode = 10023 // insufficient resources
 	codeMemoryResources      jetstream.ErrorCode = 10028
 	codeStorageResources     jetstream.ErrorCode = 10047
+	codeNoMessage            jetstream.ErrorCode = 10037
 	codeMessageTooLarge      jetstream.ErrorCode = 10054
 	codeSubjectOverlap       jetstream.ErrorCode = 10065
 	codeWrongLastSequence    jetstream.ErrorCode = 10071
 	codeStoreFailed          jetstream.ErrorCode = 10077 // the stream's limits are reached, or its disk is full
 	codeStreamOffline        jetstream.ErrorCode = 10118
 	codeConsumerOffline      jetstream.ErrorCode = 10119
+	codeDuplicateInProcess   jetstream.ErrorCode = 10158 // a replicated stream has accepted the id and not stored it yet
 	codeExpectedSeqNotReady  jetstream.ErrorCode = 10163
 	codeWrongLastSequenceR3  jetstream.ErrorCode = 10164 // the same as 10071, from a replicated stream
 	codeTooManyRequests      jetstream.ErrorCode = 10167

@@ -73,7 +73,11 @@ func (c *Client) retryJobs(ctx context.Context, jobs []Message, check func(conte
 		j.Retry++
 		ids[i] = j.Identity()
 	}
-	if _, err := c.PublishChunk(ctx, again, 0); err != nil {
+	after, err := c.newestJob(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.PublishChunk(ctx, again, after); err != nil {
 		return nil, err
 	}
 	return ids, nil

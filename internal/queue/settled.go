@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"errors"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -39,23 +38,9 @@ func (c *Client) Settled(ctx context.Context, batch string) (last uint64, settle
 
 // lastResult returns the sequence of the last result of a batch, 0 for none.
 func (c *Client) lastResult(ctx context.Context, batch string) (uint64, error) {
-	stream, err := c.stream(ctx, c.names.ResultsStream())
-	if err != nil {
+	msg, err := c.leaderGet(ctx, c.names.ResultsStream(), messageAt{Last: c.names.ResultFilter(batch)})
+	if msg == nil || err != nil {
 		return 0, err
 	}
-	var sequence uint64
-	filter := c.names.ResultFilter(batch)
-	err = c.try(ctx, "looking for the last of "+filter, func(ctx context.Context) error {
-		msg, err := stream.GetLastMsgForSubject(ctx, filter)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			sequence = 0
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		sequence = msg.Sequence
-		return nil
-	})
-	return sequence, err
+	return msg.Sequence, nil
 }

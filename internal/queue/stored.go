@@ -8,16 +8,18 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// A chunk must not be stored twice, and the broker's dedupe window guards it for two minutes alone: a command that
-// is killed after a publish may be run again tomorrow, and a publish whose answer was lost may be tried again when
-// the broker is back after ten minutes. So before such a try the queue itself is asked. JOBS alone cannot tell, for a
-// work queue forgets what is done; but whatever is done has a record, written before its message is deleted. A job
-// that was stored is therefore in JOBS or in RESULTS, as long as these are asked in that order: one that leaves JOBS
-// before it is looked for there has its record by then. (Jobs of a cancelled batch have neither; nobody publishes
-// them again. Records are kept for seven days.) Of a chunk, one job answers for all: it is stored whole or not at all.
+// A job must not be stored twice, and the broker's dedupe window does not guard it well enough. It is two minutes long:
+// a command that is killed after a publish may be run again tomorrow, and a publish whose answer was lost may be tried
+// again when the broker is back after ten. And a broker that restarts forgets the ids of what is done by then, so that
+// in a cluster the next leader may take as new what the last one stored a second ago. So before any second try the queue
+// itself is asked. JOBS alone cannot tell, for a work queue forgets what is done; but whatever is done has a record,
+// written before its message is deleted. A job that was stored is therefore in JOBS or in RESULTS, as long as the leaders
+// of both are asked, in that order: one that leaves JOBS before it is looked for there has its record by then. (Jobs of a
+// cancelled batch have neither; nobody publishes them again. Records are kept for seven days.) Of a chunk, one job
+// answers for all: it is stored whole or not at all.
 //
-// What this does not stop is a publisher that froze for longer than the window between its last look and its write.
-// Then a job stands in JOBS twice; whoever fetches the second finds the record of the first, and does nothing.
+// What this does not stop is a publisher that froze, or a message that was under way, between the last look and the
+// write. Then a job stands in JOBS twice; whoever fetches the second finds the record of the first, and does nothing.
 
 // ResumeChunk is PublishChunk for a chunk that may have been published before, in this process or another, however
 // long ago: it publishes nothing if the chunk is stored, or was. after is a sequence of JOBS from before the first
@@ -88,38 +90,31 @@ func (c *Client) jobStored(ctx context.Context, subject string, id Identity, aft
 
 // lastJob returns the last message of JOBS on a subject, nil if there is none.
 func (c *Client) lastJob(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
-	return c.getJob(ctx, subject, func(ctx context.Context, s jetstream.Stream) (*jetstream.RawStreamMsg, error) {
-		return s.GetLastMsgForSubject(ctx, subject)
-	})
+	return c.leaderGet(ctx, c.names.JobsStream(), messageAt{Last: subject})
 }
 
 // nextJob returns the first message of JOBS above a sequence on the subjects that filter matches, nil if there is
 // none.
 func (c *Client) nextJob(ctx context.Context, filter string, after uint64) (*jetstream.RawStreamMsg, error) {
-	return c.getJob(ctx, filter, func(ctx context.Context, s jetstream.Stream) (*jetstream.RawStreamMsg, error) {
-		return s.GetMsg(ctx, after+1, jetstream.WithGetMsgSubject(filter))
-	})
+	return c.leaderGet(ctx, c.names.JobsStream(), messageAt{Sequence: after + 1, Next: filter})
 }
 
-// getJob gets a message of JOBS. The replica that answers may lag by moments; those the dedupe window covers.
-func (c *Client) getJob(ctx context.Context, subject string, get func(context.Context, jetstream.Stream) (*jetstream.RawStreamMsg, error)) (*jetstream.RawStreamMsg, error) {
-	stream, err := c.stream(ctx, c.names.JobsStream())
-	if err != nil {
-		return nil, err
+// newestJob returns the sequence of the last message of JOBS, 0 if it is empty: what is published from now on has a
+// higher one.
+func (c *Client) newestJob(ctx context.Context) (uint64, error) {
+	msg, err := c.lastJob(ctx, c.names.BatchFilter("*"))
+	if msg == nil || err != nil {
+		return 0, err
 	}
-	var msg *jetstream.RawStreamMsg
-	err = c.try(ctx, "looking for jobs on "+subject, func(ctx context.Context) (err error) {
-		if msg, err = get(ctx, stream); errors.Is(err, jetstream.ErrMsgNotFound) {
-			msg = nil
-			return nil
-		}
-		return err
-	})
-	return msg, err
+	return msg.Sequence, nil
 }
 
 // done reports whether a job has a record, of its retry or a later one.
 func (c *Client) done(ctx context.Context, id Identity) (bool, error) {
-	r, found, err := c.Lookup(ctx, id.Batch, id.Index)
-	return found && r.Retry >= id.Retry, err
+	msg, err := c.leaderGet(ctx, c.names.ResultsStream(), messageAt{Last: c.names.ResultSubject(id.Batch, id.Index)})
+	if msg == nil || err != nil {
+		return false, err
+	}
+	r, err := DecodeResult(msg.Data)
+	return err == nil && r.Retry >= id.Retry, nil // a damaged record is none
 }

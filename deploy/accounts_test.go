@@ -57,7 +57,7 @@ func TestAccountsAreNotMore(t *testing.T) {
 	makesStreams := []string{
 		"$JS.API.STREAM.CREATE.MINE", "$JS.API.STREAM.UPDATE.JOBS", "$JS.API.STREAM.DELETE.JOBS", "$JS.API.STREAM.DELETE.RESULTS", "$JS.API.STREAM.DELETE.DEAD", "$JS.API.STREAM.DELETE.KV_batches",
 		"$JS.API.STREAM.PURGE.RESULTS", "$JS.API.STREAM.PURGE.KV_batches", "$JS.API.STREAM.PURGE.KV_attempts", "$JS.API.STREAM.PURGE.KV_models",
-		"$JS.API.STREAM.MSG.DELETE.JOBS", "$JS.API.STREAM.MSG.DELETE.RESULTS", "$JS.API.STREAM.MSG.GET.JOBS", "$JS.API.STREAM.SNAPSHOT.JOBS", "$JS.API.STREAM.RESTORE.JOBS", "$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES",
+		"$JS.API.STREAM.MSG.DELETE.JOBS", "$JS.API.STREAM.MSG.DELETE.RESULTS", "$JS.API.STREAM.MSG.GET.KV_models", "$JS.API.STREAM.SNAPSHOT.JOBS", "$JS.API.STREAM.RESTORE.JOBS", "$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES",
 		"$JS.API.CONSUMER.CREATE.JOBS", "$JS.API.CONSUMER.CREATE.JOBS.mine", "$JS.API.CONSUMER.CREATE.JOBS.mine.jobs.>", "$JS.API.CONSUMER.DURABLE.CREATE.JOBS.mine",
 		"$JS.API.CONSUMER.DELETE.JOBS.w-normal-sd15", "$JS.API.CONSUMER.PAUSE.JOBS.w-normal-sd15", "$JS.API.CONSUMER.DELETE.KV_batches.x", "$JS.API.INFO", "$JS.API.SERVER.REMOVE", "$SYS.REQ.SERVER.PING",
 	}
@@ -67,12 +67,12 @@ func TestAccountsAreNotMore(t *testing.T) {
 		publish, subscribe []string
 	}{
 		{"enqueue", append([]string{
-			"results.b.0", "dead.b.0", "progress.b.0", "status.w", "$KV.attempts.b.0", "$KV.models.sd15", "jobs.normal.sd15", "jobs.normal.sd15.b.c", "other",
+			"results.b.0", "dead.b.0", "progress.b.0", "status.w", "$KV.attempts.b.0", "$KV.models.sd15", "$JS.API.STREAM.MSG.GET.KV_attempts", "jobs.normal.sd15", "jobs.normal.sd15.b.c", "other",
 			"$JS.API.CONSUMER.MSG.NEXT.JOBS.w-normal-sd15", "$JS.ACK.JOBS.w-normal-sd15.1.1.1.1.0", "$JS.API.CONSUMER.CREATE.RESULTS", "$JS.API.CONSUMER.CREATE.RESULTS.mine", "$JS.API.CONSUMER.DURABLE.CREATE.RESULTS.mine",
 		}, makesStreams...), append([]string{"_INBOX_worker.>"}, overhears...)},
 		{"worker", append([]string{
 			"jobs.normal.sd15.b", "jobs.high.sd15.b", "$KV.batches.b", "$KV.batches.b.0", "results.b", "other",
-			"$JS.API.STREAM.PURGE.JOBS", "$JS.API.STREAM.PURGE.DEAD", "$JS.API.STREAM.MSG.DELETE.DEAD", "$JS.API.DIRECT.GET.JOBS", "$JS.API.DIRECT.GET.JOBS.jobs.normal.sd15.b", "$JS.API.CONSUMER.LIST.JOBS",
+			"$JS.API.STREAM.PURGE.JOBS", "$JS.API.STREAM.PURGE.DEAD", "$JS.API.STREAM.MSG.DELETE.DEAD", "$JS.API.DIRECT.GET.JOBS", "$JS.API.DIRECT.GET.JOBS.jobs.normal.sd15.b", "$JS.API.STREAM.MSG.GET.JOBS", "$JS.API.STREAM.MSG.GET.RESULTS", "$JS.API.CONSUMER.LIST.JOBS",
 			"$JS.API.CONSUMER.CREATE.RESULTS.mine.results.>", "$JS.API.CONSUMER.MSG.NEXT.RESULTS.mine", "$JS.API.CONSUMER.CREATE.DEAD.mine.dead.>", "$JS.API.CONSUMER.CREATE.KV_batches", "$JS.API.CONSUMER.CREATE.KV_attempts.mine.$KV.attempts.>",
 		}, makesStreams...), append([]string{"_INBOX_enqueue.>", "progress.*.*", "status.*"}, overhears...)},
 		{"admin", []string{"jobs.normal.sd15.b", "results.b.0", "dead.b.0", "progress.b.0", "status.w", "$KV.batches.b", "$KV.attempts.b.0", "$KV.models.sd15", "$JS.ACK.JOBS.w-normal-sd15.1.1.1.1.0", "$SYS.REQ.SERVER.PING"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"sync"
 	"testing"
 	"time"
 
@@ -137,7 +138,7 @@ func (w *work) drawBatch(ctx context.Context) {
 		if _, found := lookUp(ctx, w, d); found {
 			w.t.Fatalf("job %v has a result", d)
 		}
-		must(w.worker.Begin(ctx, d))(w.t, "beginning")
+		w.beginAtOnce(ctx, d)
 		w.worker.NewReporter(queue.Progress{BatchID: d.ID.Batch, Index: d.ID.Index}).Report(1, 1)
 		w.worker.AnnounceStatus(queue.Status{Worker: "w", State: queue.WorkerReady})
 		if d.ID.Index == 1 && !failed {
@@ -173,7 +174,27 @@ func (w *work) drawBatch(ctx context.Context) {
 	if diff := cmp.Diff(queue.Summary{Succeeded: 2}, last.Summary); diff != "" || !last.Done {
 		w.t.Errorf("done %v: %s", last.Done, diff)
 	}
+	if _, found, err := w.enqueue.Lookup(ctx, "first", 0); err != nil || !found {
+		w.t.Errorf("enqueue finds the result of a job: %v, %v", found, err)
+	}
+	if _, err := w.enqueue.CreateBatch(ctx, queue.Batch{ID: "first", Total: 1, State: queue.BatchEnqueuing}); !errors.Is(err, queue.ErrBatchExists) {
+		w.t.Errorf("making a batch that is there: got %v", err)
+	}
 	w.ok("keeping the summary", batch.KeepSummary(ctx, w.enqueue, "first", &last.Summary))
+}
+
+// beginAtOnce counts a start several times at once, so that the writes meet: they count for one.
+func (w *work) beginAtOnce(ctx context.Context, d *queue.Delivery) {
+	w.t.Helper()
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			if _, err := w.worker.Begin(ctx, d); err != nil {
+				w.t.Errorf("beginning: %v", err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func lookUp(ctx context.Context, w *work, d *queue.Delivery) (queue.Result, bool) {

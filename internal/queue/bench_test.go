@@ -2,8 +2,13 @@ package queue
 
 import (
 	"context"
+	"strconv"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/stipple-ai/stipple/internal/local/natsd"
 )
@@ -59,6 +64,44 @@ func BenchmarkPublishChunk(b *testing.B) {
 		from += ChunkSize
 	}
 	b.ReportMetric(float64(from)/b.Elapsed().Seconds(), "jobs/s")
+}
+
+// BenchmarkPublishShare publishes chunks in turns with a bare loop that publishes messages of the same subjects, ids and
+// sizes by the same atomic batches, as `nats bench js pub batch` does, and reports our rate as a share of its own.
+func BenchmarkPublishShare(b *testing.B) {
+	c := benchQueue(b)
+	var ours, bare time.Duration
+	var from int64
+	for b.Loop() {
+		start := time.Now()
+		if _, err := c.PublishChunk(b.Context(), chunk(from, ChunkSize), 0); err != nil {
+			b.Fatal(err)
+		}
+		ours += time.Since(start)
+		start = time.Now()
+		publishBare(b, c, from, ChunkSize)
+		bare += time.Since(start)
+		from += ChunkSize
+	}
+	b.ReportMetric(float64(from)/ours.Seconds(), "ours/s")
+	b.ReportMetric(float64(from)/bare.Seconds(), "bare/s")
+	b.ReportMetric(bare.Seconds()/ours.Seconds(), "share")
+}
+
+// publishBare is the least that an atomic batch of n messages takes.
+func publishBare(b *testing.B, c *Client, from int64, n int) {
+	b.Helper()
+	body, err := plainJob(1_000_000).Encode() // as large as they become
+	if err != nil {
+		b.Fatal(err)
+	}
+	msgs := make([]*nats.Msg, n)
+	for i := range msgs {
+		msgs[i] = &nats.Msg{Subject: "jobs.normal.m.bare", Data: body, Header: nats.Header{jetstream.MsgIDHeader: {"bare/" + strconv.FormatInt(from+int64(i), 10)}}}
+	}
+	if _, err := jetstreamext.PublishMsgBatch(b.Context(), c.js, msgs); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // BenchmarkJob is what the queue adds to a job in a worker: fetch, look-up, count, record, acknowledge.

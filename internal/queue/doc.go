@@ -2,12 +2,13 @@
 // everything that happens to a job's message between the command that publishes it and its last
 // acknowledgement.
 //
-//	enqueue ── Publish, PublishChunk ──▶ JOBS ──▶ Source.Fetch ──▶ Delivery, heartbeats ──▶ Ack, Nak or Term
-//	                                                                  │
-//	                        RESULTS  ◀── Record, Lookup ──────────────┤
-//	                        DEAD     ◀── DeadLetter ──────────────────┤
-//	                        attempts ◀── Begin, Failed, HandedBack ───┤
-//	                        core     ◀── Reporter, AnnounceStatus ────┘
+//	enqueue ── PublishChunk, RetryJobs, Requeue ──▶ JOBS ──▶ Source.Fetch ──▶ Delivery, heartbeats ──▶ Ack, Nak or Term
+//	                                                                             │
+//	        FollowResults, ReadResults ◀── RESULTS  ◀── Record, Lookup ──────────┤
+//	              DeadLetters, Requeue ◀── DEAD     ◀── DeadLetter ──────────────┤
+//	                                       attempts ◀── Begin, Failed, HandedBack┤
+//	       CancelBatch, CancelJob ──▶ batches ──▶ WatchCancelled ────────────────┤
+//	        WatchProgress, WatchStatus ◀── core     ◀── Reporter, AnnounceStatus ┘
 //
 // JetStream does not fence: an acknowledgement of a worker whose lease ran out is obeyed like any other, and
 // after a crash the broker may deliver again what was acknowledged. So nothing here relies on a message

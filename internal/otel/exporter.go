@@ -24,6 +24,7 @@ type delivery struct {
 	signal string
 	sender *sender
 	losses *losses
+	queue  *queueStats // before it; nil for metrics, which wait nowhere
 	stats  exporterStats
 }
 
@@ -40,6 +41,9 @@ func deliver[T any](ctx context.Context, d *delivery, items []T, weight func(T) 
 	failed, bad := errors.AsType[*exportError](err) // a sender returns no other kind
 	switch {
 	case !bad:
+		if d.queue != nil {
+			d.queue.left(len(items))
+		}
 		d.stats.end(ctx, n, n, "", time.Since(begin))
 	case failed.reason == reasonTooLarge && len(items) > 1:
 		d.stats.again(n)
@@ -51,7 +55,7 @@ func deliver[T any](ctx context.Context, d *delivery, items []T, weight func(T) 
 		if failed.items >= 0 {
 			lost = min(n, failed.items)
 		}
-		d.losses.add(d.signal, failed.reason, lost, err)
+		d.losses.give(d.signal, failed.reason, lost, err, d.queue, len(items))
 		d.stats.end(ctx, n, n-lost, failed.reason, time.Since(begin))
 	}
 }
@@ -62,13 +66,11 @@ func one[T any](T) int { return 1 }
 type spanExporter struct {
 	sdktrace.SpanExporter
 	*delivery
-	queue *queueStats
 }
 
 // ExportSpans implements [sdktrace.SpanExporter].
 func (e *spanExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	deliver(ctx, e.delivery, spans, one, e.SpanExporter.ExportSpans)
-	e.queue.left(len(spans))
 	return nil
 }
 
@@ -76,13 +78,11 @@ func (e *spanExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnl
 type logExporter struct {
 	sdklog.Exporter
 	*delivery
-	queue *queueStats
 }
 
 // Export implements [sdklog.Exporter].
 func (e *logExporter) Export(ctx context.Context, records []sdklog.Record) error {
 	deliver(ctx, e.delivery, records, one, e.Exporter.Export)
-	e.queue.left(len(records))
 	return nil
 }
 

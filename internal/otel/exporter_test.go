@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -99,13 +100,13 @@ func TestPartialSuccessOfEachSignal(t *testing.T) {
 
 // Telemetry's own metrics, under the conventions' names.
 func TestSelfMetrics(t *testing.T) {
-	fail := false
+	var fail atomic.Bool
 	tel, _ := setup(t, map[string]string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_BSP_MAX_QUEUE_SIZE": "10", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "10",
 		"OTEL_BLRP_SCHEDULE_DELAY": "100",
 	}, func(o *Options) {
 		o.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
-			if fail && strings.HasSuffix(r.URL.Path, "traces") {
+			if fail.Load() && strings.HasSuffix(r.URL.Path, "traces") {
 				return &http.Response{StatusCode: http.StatusUnauthorized, Status: "401 no", Header: http.Header{}, Body: http.NoBody}, nil
 			}
 			return ok(), nil
@@ -143,7 +144,7 @@ func TestSelfMetrics(t *testing.T) {
 		t.Log(page)
 	}
 	open.End()
-	fail = true
+	fail.Store(true)
 	if err := tel.Shutdown(context.Background()); err == nil {
 		t.Error("the last span is not told to be lost")
 	}

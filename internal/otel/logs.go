@@ -65,8 +65,8 @@ func (t *Telemetry) logQueue(ctx context.Context, o Options, batch []sdklog.Batc
 		return nil, err
 	}
 	d := t.delivery(signalLogs, "otlp_http_log_exporter", s)
-	stats := &queueStats{limit: int64(t.config.LogBatch.Queue)}
-	x := &logExporter{Exporter: attempt, delivery: d, queue: stats}
+	stats := t.newQueue(d, t.config.LogBatch)
+	x := &logExporter{Exporter: attempt, delivery: d}
 	return &logQueue{Processor: sdklog.NewBatchProcessor(x, batch...), queueStats: stats, losses: t.losses}, observeExporter(t.meter, "log", d)
 }
 

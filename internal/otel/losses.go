@@ -42,6 +42,7 @@ type losses struct {
 	mu       sync.Mutex
 	seen     map[lossKey]*loss
 	draining bool // a shutdown reports what it loses itself
+	closed   bool // the process has left; nothing more is counted
 	muted    bool // the SDK's own diagnostics are not wanted
 }
 
@@ -79,6 +80,40 @@ func newLosses(logger *slog.Logger, secrets []string) *losses {
 func (l *losses) add(signal, reason string, n int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.count(signal, reason, n, err)
+}
+
+// give counts n items as lost and lets left places of their queue go (nil for
+// none), at one moment: whoever counts both finds each item once.
+func (l *losses) give(signal, reason string, n int, err error, q *queueStats, left int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return // close has counted them
+	}
+	if q != nil {
+		q.left(left)
+	}
+	l.count(signal, reason, n, err)
+}
+
+// close counts what is still in the queues, which nobody will send any more, and what comes later not at all.
+func (l *losses) close(queues []*queueStats) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, q := range queues {
+		if n := q.size.Swap(0); n > 0 {
+			l.count(q.signal, reasonShutdown, int(n), nil)
+		}
+	}
+	l.closed = true
+}
+
+// count is add with l.mu held.
+func (l *losses) count(signal, reason string, n int, err error) {
+	if l.closed {
+		return
+	}
 	key := lossKey{signal, reason}
 	x := l.seen[key]
 	if x == nil {

@@ -65,6 +65,7 @@ type Telemetry struct {
 	losses  *losses
 	stops   []func(context.Context) error // one for each provider, run side by side
 	senders []*sender
+	queues  []*queueStats
 	idle    []*http.Transport
 	stop    sync.Once
 	lost    error // what Shutdown returned; written by stop

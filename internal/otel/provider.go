@@ -77,6 +77,13 @@ func (t *Telemetry) delivery(signal, kind string, s Signal) *delivery {
 	return d
 }
 
+// newQueue makes the queue before an exporter.
+func (t *Telemetry) newQueue(d *delivery, b Batch) *queueStats {
+	d.queue = &queueStats{signal: d.signal, limit: int64(b.Queue)}
+	t.queues = append(t.queues, d.queue)
+	return d.queue
+}
+
 // withoutExporter says that a signal is not exported: an exporter that cannot be made costs no job.
 func (t *Telemetry) withoutExporter(ctx context.Context, o Options, signal string, err error) {
 	o.Logger.LogAttrs(ctx, slog.LevelWarn, "telemetry configuration", slog.String("signal", signal),

@@ -12,6 +12,7 @@ import (
 // way included. The SDK's own queues drop in silence, spans the newest and log
 // records the oldest; here what finds no room is refused and counted.
 type queueStats struct {
+	signal    string
 	limit     int64
 	size      atomic.Int64
 	processed atomic.Int64 // since the start, refused ones not included

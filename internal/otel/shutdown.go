@@ -60,6 +60,7 @@ func (t *Telemetry) shutdown(ctx context.Context) error {
 	for _, tr := range t.idle {
 		tr.CloseIdleConnections()
 	}
+	t.losses.close(t.queues)
 	if lost := t.losses.report(); lost != nil {
 		return fmt.Errorf("flushing telemetry: %w", lost)
 	}

@@ -52,9 +52,9 @@ func (t *Telemetry) buildTraces(ctx context.Context, o Options, res *resource.Re
 func (t *Telemetry) spanQueue(o Options, batch []sdktrace.BatchSpanProcessorOption) (*spanQueue, error) {
 	s := t.config.Traces
 	d := t.delivery(signalTraces, "otlp_http_span_exporter", s)
-	stats := &queueStats{limit: int64(t.config.Batch.Queue)}
+	stats := t.newQueue(d, t.config.Batch)
 	q := &spanQueue{
-		SpanProcessor: sdktrace.NewBatchSpanProcessor(&spanExporter{SpanExporter: newSpanClient(t.client(o, s), s, cmp.Or(o.ServiceVersion, "devel")), delivery: d, queue: stats}, batch...),
+		SpanProcessor: sdktrace.NewBatchSpanProcessor(&spanExporter{SpanExporter: newSpanClient(t.client(o, s), s, cmp.Or(o.ServiceVersion, "devel")), delivery: d}, batch...),
 		queueStats:    stats, losses: t.losses,
 	}
 	return q, observeExporter(t.meter, "span", d)

@@ -57,8 +57,8 @@ func (e *edges) take(at edge) *trap {
 	return traps[0]
 }
 
-// reach is called with a life of a worker at an edge, before what it sends or is sent is passed on. It springs the oldest trap there:
-// when it returns the worker is dead, or was frozen and is awake again. The edge is not passed meanwhile.
+// reach is called with a life of a worker at an edge, before what it sends or is sent is passed on. It springs the oldest
+// trap there: when it returns the worker, or a server, is dead, or the worker was frozen and is awake again.
 func (e *edges) reach(ctx context.Context, at edge, w *life) verdict {
 	if !w.running() { // what it sent before is still on its way
 		return pass
@@ -70,6 +70,7 @@ func (e *edges) reach(ctx context.Context, at edge, w *life) verdict {
 	log := e.log.With(slog.Int("fault", t.fault.Number), slog.String("kind", string(t.fault.Kind)), slog.String("edge", string(at)), slog.String("worker", w.name))
 	if t.kill != nil {
 		defer close(t.sprung)
+		log.Info("killing a server")
 		t.kill()
 		return cut
 	}

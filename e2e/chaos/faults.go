@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"sync"
@@ -17,7 +18,7 @@ type storm struct {
 	*world
 	workers []*worker
 	running sync.WaitGroup // faults, each a goroutine
-	one     sync.Mutex     // held by the one fault that keeps a worker from its leases, so that the others can take its jobs over
+	one     chan struct{}  // holds a token for the one fault that keeps a worker from its leases, so that the others can take its jobs over
 
 	mu   sync.Mutex
 	done map[kind]int
@@ -25,33 +26,37 @@ type storm struct {
 }
 
 // carryOut begins each fault when its number of results is recorded, and returns when all of them are over and all jobs
-// done, or ctx ends.
-// Jobs come as the faults do: each finds some that are still to be drawn, however fast the machine is.
+// done, or ctx ends. Jobs come as the faults do: each finds some that are still to be drawn, however fast the machine is.
 func (s *storm) carryOut(ctx context.Context, faults []fault, jobs []job, before uint64) error {
 	faulty, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	var err error
 	published := 0
 	for n, f := range faults {
 		next := stormShare(n+1, len(faults), len(jobs))
-		if err := s.publish(ctx, stormBatch, jobs, published, next); err != nil {
-			return err
+		if err = s.publish(ctx, stormBatch, jobs, published, next); err != nil {
+			break
 		}
 		published = next
 		s.awaitRecorded(ctx, before+uint64(f.After))
+		done := func() {}
 		if f.Kind == freeze || f.Kind == netStall {
-			s.one.Lock()
+			done = s.alone(ctx)
 		}
-		if ctx.Err() != nil {
-			break
-		}
-		s.running.Go(func() { s.report(f, s.inflict(faulty, f)) })
+		s.running.Go(func() {
+			err := s.inflict(faulty, f)
+			done()
+			s.report(f, err)
+		})
 	}
-	err := s.publish(ctx, stormBatch, jobs, published, len(jobs))
+	if err == nil {
+		err = s.publish(ctx, stormBatch, jobs, published, len(jobs))
+	}
 	if err == nil {
 		err = s.await(ctx, before+uint64(len(jobs)))
 	}
 	// Nobody comes to the traps that are left when no job is.
-	quiet := time.AfterFunc(trapPatience, func() { cancel(errors.New("a fault did not happen: no worker came to its edge")) })
+	quiet := time.AfterFunc(trapPatience, func() { cancel(errors.New("it did not happen: no worker came to its edge")) })
 	defer quiet.Stop()
 	s.running.Wait()
 	return errors.Join(append(s.errs, err)...)
@@ -64,15 +69,25 @@ const trapPatience = 30 * time.Second
 // follows the last.
 func stormShare(n, faults, jobs int) int { return jobs * 9 * n / (10 * faults) }
 
+// alone waits until no other fault of its sort is under way, until done is called; but not for long, since that one may
+// wait for a job that only comes later.
+func (s *storm) alone(ctx context.Context) (done func()) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	select {
+	case s.one <- struct{}{}:
+		return func() { <-s.one }
+	case <-ctx.Done():
+		return func() {}
+	}
+}
+
 // report notes what became of a fault.
 func (s *storm) report(f fault, err error) {
-	if f.Kind == freeze || f.Kind == netStall {
-		s.one.Unlock()
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		s.errs = append(s.errs, err)
+		s.errs = append(s.errs, fmt.Errorf("fault %d, %s: %w", f.Number, f.Kind, err))
 		return
 	}
 	s.done[f.Kind]++
@@ -112,13 +127,18 @@ func (s *storm) inflict(ctx context.Context, f fault) error {
 	case freeze, killSaving, storeReset:
 		return s.trap(ctx, f.Edge, f)
 	case killDrain:
-		l := s.alive(ctx, w)
+		l, err := s.alive(ctx, w)
+		if err != nil {
+			return err
+		}
 		l.send(syscall.SIGTERM)
 		wait(ctx, f.For)
 		l.send(os.Kill)
 		<-l.exited
 	case sigterm:
-		s.alive(ctx, w)
+		if _, err := s.alive(ctx, w); err != nil {
+			return err
+		}
 		return w.leave()
 	case netStall:
 		open := w.stall.close()
@@ -180,12 +200,14 @@ func (s *storm) spring(ctx context.Context, t *trap) error {
 }
 
 // alive is the life of a worker that runs, or the next one.
-func (s *storm) alive(ctx context.Context, w *worker) *life {
+func (s *storm) alive(ctx context.Context, w *worker) (*life, error) {
 	for {
-		if l := w.current(); l != nil && l.running() || ctx.Err() != nil {
-			return l
+		if l := w.current(); l != nil && l.running() {
+			return l, nil
 		}
-		wait(ctx, 10*time.Millisecond)
+		if wait(ctx, 10*time.Millisecond); ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 	}
 }
 

@@ -17,14 +17,15 @@ type fault struct {
 	Choice int           `json:"choice"`         // of collector which way it fails, of broker-kill in a cluster whose leader dies
 }
 
-// plan draws so many faults over nine tenths of the jobs: fault n comes while the n-th share of them is drawn. Kinds are dealt as from a
-// deck of cards: none comes again before all have come. So are the edges of each kind that has some.
+// plan draws so many faults over nine tenths of the jobs: fault n comes while the n-th share of them is drawn. Kinds are
+// dealt as from a deck of cards: none comes again before all have come. So are the edges of each kind that has some.
 func plan(seed uint64, kinds []kind, faults, jobs, workers int, lease time.Duration) []fault {
 	r := rand.New(rand.NewPCG(seed, 1))
 	all := make([]fault, 0, faults)
 	nextKind := deal(r, kinds)
 	nextEdge := map[kind]func() edge{
-		freeze: deal(r, frozenAt()), brokerKill: deal(r, brokerDiesAt()), storeKill: deal(r, storeDiesAt()), storeReset: deal(r, []edge{edgePut, edgeStored}), killSaving: deal(r, []edge{edgeSaving, edgeSaved}),
+		freeze: deal(r, frozenAt()), killSaving: deal(r, []edge{edgeSaving, edgeSaved}),
+		brokerKill: deal(r, brokerDiesAt()), storeKill: deal(r, storeDiesAt()), storeReset: deal(r, []edge{edgePut, edgeStored}),
 	}
 	for n := range faults {
 		f := fault{Number: n, Kind: nextKind(), Worker: r.IntN(workers), Choice: r.IntN(6)}

@@ -88,7 +88,7 @@ func (w *world) drawCalm(ctx context.Context, jobs []job) (pixels []string, rows
 
 // drawInStorm draws the jobs under faults and judges what is there when all faults are over and every worker has left.
 func (w *world) drawInStorm(ctx context.Context, jobs []job, calm []string, faults []fault) (figures, error) {
-	s := &storm{world: w, done: map[kind]int{}}
+	s := &storm{world: w, one: make(chan struct{}, 1), done: map[kind]int{}}
 	for i := range w.o.workers {
 		env := []string{"LANES=1"}
 		if i > 0 { // all write checkpoints when they leave, and these also while they draw

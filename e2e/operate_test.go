@@ -90,26 +90,30 @@ func TestPicturesThatAreGoneAreDrawnAgain(t *testing.T) {
 	w.settled()
 }
 
-// TestADeadJobIsPutBack: a job that failed for a reason that is gone by now is drawn from its dead letter.
+// TestADeadJobIsPutBack: a job that failed for a reason that is gone by now, a worker that draws small pictures alone, is
+// drawn from its dead letter.
 func TestADeadJobIsPutBack(t *testing.T) {
 	w := newWorld(t)
-	k := w.worker("small", "MAX_ROWS=1", "JOB_TIMEOUT=1s", "MAX_ATTEMPTS=1")
-	p := w.launchEnqueue(nil, "a fox", "--steps", "900", "--guidance-scale", "1", "--batch", "slow", "--wait")
+	k := w.worker("small", "MAX_PIXELS=4096")
+	p := w.launchEnqueue(nil, "a fox", "--size", "128x128", "--steps", "2", "--batch", "large", "--wait")
 	if code := p.exit(60 * time.Second); code != 2 {
 		t.Fatalf("enqueue ended with exit code %d, want 2:\n%s", code, p.errs())
 	}
-	mentions(t, "what dlq list prints", w.says(0, "dlq", "list"), "slow/0", "timeout")
-	mentions(t, "what dlq show prints", w.says(0, "dlq", "show", "slow/0"), `"num_inference_steps": 900`, "timeout")
-	mentions(t, "what status prints", w.says(2, "status", "slow"), "slow/0", "timeout")
+	mentions(t, "what dlq list prints", w.says(0, "dlq", "list"), "large/0", "invalid_job")
+	mentions(t, "what dlq show prints", w.says(0, "dlq", "show", "large/0"), `"width": 128`, "invalid_job")
+	mentions(t, "what status prints", w.says(2, "status", "large"), "large/0", "invalid_job")
 	k.terminate(30 * time.Second)
-	w.worker("patient")
-	mentions(t, "what retry prints", w.says(0, "retry", "slow", "--failed", "--wait"), "1 job failed", "1 from dead letters", "slow: 1 succeeded of 1")
-	if r := w.results("slow")[0]; r.Retry != 1 || r.Status != "succeeded" {
+	w.worker("large")
+	mentions(t, "what retry prints", w.says(0, "retry", "large", "--failed", "--wait"), "1 job failed", "1 from dead letters", "large: 1 succeeded of 1")
+	r := w.results("large")[0]
+	w.checkPicture(r)
+	if r.Retry != 1 || r.Status != "succeeded" {
 		t.Errorf("the result is %s", r.raw)
 	}
-	if letters := w.deadLetters("slow"); len(letters) != 0 {
+	if letters := w.deadLetters("large"); len(letters) != 0 {
 		t.Errorf("%d dead letters are left", len(letters))
 	}
+	w.settled()
 }
 
 // TestPausedJobsWait: nothing of a priority that is paused is fetched, and all of it once it is resumed.

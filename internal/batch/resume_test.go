@@ -27,12 +27,29 @@ func (b *broker) forget(t *testing.T) (window time.Duration) {
 // work does what workers do to jobs from..to-1 of a batch that fills JOBS from its first sequence on.
 func (b *broker) work(t *testing.T, batch string, from, to int64) {
 	t.Helper()
-	_, s := b.jobsStream(t)
+	js, s := b.jobsStream(t)
 	for i := from; i < to; i++ {
-		if _, err := b.client.Record(t.Context(), queue.Result{BatchID: batch, Index: i, Status: queue.Cancelled}); err != nil {
+		record, err := queue.Result{BatchID: batch, Index: i, Status: queue.Cancelled}.Encode()
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.DeleteMsg(t.Context(), uint64(i+1)); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		if _, err := js.PublishAsync(b.client.Names().ResultSubject(batch, i), record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-js.PublishAsyncComplete():
+	case <-time.After(30 * time.Second):
+		t.Fatal("the records are not stored")
+	}
+	if from == 0 && to > 0 {
+		if err := s.Purge(t.Context(), jetstream.WithPurgeSequence(uint64(to+1))); err != nil { // those below
+			t.Fatal(err)
+		}
+		return
+	}
+	for i := from; i < to; i++ {
+		if err := s.DeleteMsg(t.Context(), uint64(i+1)); err != nil {
 			t.Fatal(err)
 		}
 	}

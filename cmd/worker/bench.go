@@ -235,6 +235,9 @@ func (b *bench) run(ctx context.Context, stdout io.Writer, asJSON bool) (err err
 		return tune.Model{Model: p, Request: request, Bare: func(width, height, rows int) (tune.Bare, error) { return p.Bare(width, height, rows) }}, nil
 	}
 	results, err := tune.Run(ctx, b.settings, cfg)
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted: %w", context.Cause(ctx))
+	}
 	if err != nil {
 		return err
 	}

@@ -162,7 +162,7 @@ func TestBenchInterrupted(t *testing.T) {
 	defer cancel()
 	begin := time.Now()
 	code, stdout, stderr := runBench(ctx, nil, "--model", small, "--duration", "1h")
-	if took := time.Since(begin); code != exitBroken || stdout != "" || took > 30*time.Second {
+	if took := time.Since(begin); code != exitBroken || stdout != "" || !strings.Contains(stderr, "worker: interrupted") || took > 30*time.Second {
 		t.Errorf("exit code %d after %v, printed %q and %q", code, took, stdout, stderr)
 	}
 }

@@ -144,7 +144,7 @@ func TestABrokerAwayWhileRecording(t *testing.T) {
 		c.JobTimeout, c.askTime, c.HTTPAddr = timeout, 300*time.Millisecond, "127.0.0.1:0"
 	})
 	job := quick("b", 0)
-	job.NumInferenceSteps = new(250)
+	job.NumInferenceSteps = new(600)
 	r.publish(job)
 	r.awaitProgress("b")
 	shared.broker.Suspend()

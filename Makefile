@@ -12,9 +12,11 @@ ORT := scripts/env.sh --ort
 
 # More flags for every `go test`, as in: make unit TESTFLAGS='-v -run TestEngine'
 TESTFLAGS ?=
+# How many packages are tested at once. Most of the time their tests wait: for a broker, a lease, a retry.
+PACKAGES ?= 4
 # How long `make fuzz` tries each fuzzer, and `make fuzz-smoke`, which is a part of `make test`.
 FUZZTIME ?= 10m
-SMOKETIME ?= 5s
+SMOKETIME ?= 2s
 # Benchmarks and packages of `make bench`, and flags for the program that compares whole workers (e2e/bench).
 BENCH ?= .
 PKG ?= ./internal/...
@@ -69,16 +71,16 @@ vet: ## go vet
 
 .PHONY: unit
 unit: ## unit tests: those without cgo with cgo off, then the others on ONNX Runtime
-	CGO_ENABLED=0 $(RUN) go test $(TESTFLAGS) $(PURE)
-	$(ORT) scripts/others.sh $(PURE) -- go test $(TESTFLAGS)
+	CGO_ENABLED=0 $(RUN) go test -p $(PACKAGES) $(TESTFLAGS) $(PURE)
+	$(ORT) scripts/others.sh $(PURE) -- go test -p $(PACKAGES) $(TESTFLAGS)
 	$(RUN) go test -C deploy/grafana $(TESTFLAGS) ./...
 
 .PHONY: race
 race: ## unit tests of the concurrent packages under the race detector
-	$(ORT) go test -race $(TESTFLAGS) $(RACE)
+	$(ORT) go test -race -p $(PACKAGES) $(TESTFLAGS) $(RACE)
 
 .PHONY: fuzz-smoke
-fuzz-smoke: ## each fuzzer for SMOKETIME (5s)
+fuzz-smoke: ## each fuzzer for SMOKETIME (2s)
 	$(ORT) scripts/fuzz.sh $(SMOKETIME)
 
 .PHONY: e2e

@@ -38,8 +38,9 @@ func TestABatchIsCancelledWhileItIsDrawn(t *testing.T) {
 	w.enqueue("a fox", "--seeds", "1..40", "--steps", "900", "--batch", "long")
 	w.awaitHeld("normal", 4)
 	w.enqueue("a hen", "--seeds", "1..3", "--steps", "2", "--batch", "short")
-	if line := w.told(0, "cancel", "long"); line["purged"] != float64(n) {
-		t.Errorf("cancel printed %v, want all %d jobs taken out, those that run included", line, n)
+	// Those that run are taken out, too, unless their worker heard of it and was quicker.
+	if line := w.told(0, "cancel", "long"); line["purged"].(float64) < n-4 || line["purged"].(float64) > n {
+		t.Errorf("cancel printed %v, want the %d jobs taken out, or all but the 4 that ran", line, n)
 	}
 	w.says(0, "wait", "short")
 	mentions(t, "what wait prints", w.says(3, "wait", "long"), "long: 0 succeeded, 40 cancelled of 40")

@@ -4,6 +4,8 @@
 //	go run ./e2e/bench --peer DIR --python DIR/venv/bin/python --model models/tiny-emoji --steps 20 --images 40
 //
 // DIR holds a worker.py that reads NATS_URL, NATS_STREAM, NATS_SUBJECT, NATS_CONSUMER, MODEL_DIR, PRELOAD, S3_BUCKET and ORT_THREADS. Without --peer only ours is measured.
+//
+// With --telemetry ours is measured beside itself: exporting nothing, exporting to a collector, and to one that accepts connections and never answers.
 package main
 
 import (
@@ -30,6 +32,7 @@ type options struct {
 	steps, images, rounds       int
 	peers                       int
 	guidance                    float64
+	telemetry                   bool
 	stderr                      io.Writer
 }
 
@@ -56,6 +59,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	fs.IntVar(&o.images, "images", 40, "images a round")
 	fs.IntVar(&o.rounds, "rounds", 3, "rounds of each")
 	fs.IntVar(&o.peers, "peers", runtime.NumCPU(), "Python workers")
+	fs.BoolVar(&o.telemetry, "telemetry", false, "measure ours with and without telemetry")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -91,22 +95,38 @@ func run(ctx context.Context, o options, stdout io.Writer) (err error) {
 	}
 	defer q.nc.Close()
 
-	ours, theirs := []figures{}, []figures{}
-	for round := range o.rounds {
-		f, err := q.measure(ctx, o, ourWorker(ctx, o, env), fmt.Sprintf("ours-%d", round))
-		if err != nil {
-			return fmt.Errorf("our worker: %w", err)
+	rivals := []rival{{name: "stipple, 1 worker", start: func() kind { return ourWorker(ctx, o, env) }}}
+	if o.telemetry {
+		collectors, failed := startCollectors()
+		if failed != nil {
+			return failed
 		}
-		ours = append(ours, f)
-		if o.peer == "" {
-			continue
+		defer func() { err = errors.Join(err, collectors.stop()) }()
+		for _, c := range collectors {
+			rivals = append(rivals, rival{name: c.name, start: func() kind { return ourWorker(ctx, o, append(slices.Clone(env), c.env()...)) }})
 		}
-		if f, err = q.measure(ctx, o, peerWorkers(ctx, o, env), fmt.Sprintf("peer-%d", round)); err != nil {
-			return fmt.Errorf("the Python workers: %w", err)
-		}
-		theirs = append(theirs, f)
 	}
-	return report(stdout, o, ours, theirs)
+	if o.peer != "" {
+		rivals = append(rivals, rival{name: fmt.Sprintf("Python, %d workers", o.peers), start: func() kind { return peerWorkers(ctx, o, env) }})
+	}
+	for round := range o.rounds {
+		for i := range rivals {
+			r := &rivals[(round+i)%len(rivals)] // nobody is always the first
+			f, err := q.measure(ctx, o, r.start(), fmt.Sprintf("round-%d-%d", round, i))
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			r.rounds = append(r.rounds, f)
+		}
+	}
+	return report(stdout, o, rivals)
+}
+
+// rival is one of those that take turns; the others are compared with the first.
+type rival struct {
+	name   string
+	start  func() kind
+	rounds []figures
 }
 
 // figures are what one round of one kind of worker showed.
@@ -118,17 +138,17 @@ type figures struct {
 }
 
 // report prints medians and their ratios.
-func report(stdout io.Writer, o options, ours, theirs []figures) error {
+func report(stdout io.Writer, o options, rivals []rival) error {
 	w := tabwriter.NewWriter(stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(w, "%s, %d steps, %d images, %d rounds, %d cores\timages/s\tCPU an image\tfirst image\tpeak RSS\n", filepath.Base(o.model), o.steps, o.images, o.rounds, runtime.NumCPU())
-	a := median(ours)
-	fmt.Fprintf(w, "stipple, 1 worker\t%.2f\t%.1f ms\t%.2f s\t%d MiB\n", a.rate, ms(a.cpu), a.first.Seconds(), a.rss>>20)
-	if len(theirs) == 0 {
-		return w.Flush()
+	a := median(rivals[0].rounds)
+	for i, r := range rivals {
+		b := median(r.rounds)
+		fmt.Fprintf(w, "%s\t%.2f\t%.1f ms\t%.2f s\t%d MiB\n", r.name, b.rate, ms(b.cpu), b.first.Seconds(), b.rss>>20)
+		if i > 0 {
+			fmt.Fprintf(w, "  the first ÷ this\t%.2f\t%.2f\t%.2f\t%.2f\n", a.rate/b.rate, a.cpu.Seconds()/b.cpu.Seconds(), a.first.Seconds()/b.first.Seconds(), float64(a.rss)/float64(b.rss))
+		}
 	}
-	b := median(theirs)
-	fmt.Fprintf(w, "Python, %d workers\t%.2f\t%.1f ms\t%.2f s\t%d MiB\n", o.peers, b.rate, ms(b.cpu), b.first.Seconds(), b.rss>>20)
-	fmt.Fprintf(w, "stipple ÷ Python\t%.2f\t%.2f\t%.2f\t%.2f\n", a.rate/b.rate, a.cpu.Seconds()/b.cpu.Seconds(), a.first.Seconds()/b.first.Seconds(), float64(a.rss)/float64(b.rss))
 	return w.Flush()
 }
 

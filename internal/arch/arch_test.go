@@ -14,6 +14,7 @@ import (
 var sees = map[string][]string{
 	"internal/arch":           {},
 	"internal/batch":          {"internal/queue"},
+	"internal/buildinfo":      {},
 	"internal/doctor":         {"internal/infer/ort", "internal/otel", "internal/queue", "internal/upload"},
 	"internal/flagenv":        {},
 	"internal/gallery":        {},
@@ -29,11 +30,14 @@ var sees = map[string][]string{
 	"internal/local/natsd":    {},
 	"internal/local/otlpd":    {},
 	"internal/local/s3d":      {},
+	"internal/manual":         {"internal/flagenv", "internal/terminal"},
+	"internal/modelstore":     {},
 	"internal/otel":           {},
 	"internal/queue":          {},
+	"internal/terminal":       {},
 	"internal/upload":         {},
 	"internal/web":            {},
-	"internal/worker":         {"internal/gpu", "internal/infer", "internal/infer/ort", "internal/infer/schedule", "internal/otel", "internal/queue", "internal/upload"},
+	"internal/worker":         {"internal/gpu", "internal/infer", "internal/infer/ort", "internal/infer/schedule", "internal/modelstore", "internal/otel", "internal/queue", "internal/upload"},
 }
 
 // owners lists, for modules that one place alone deals with, that place. Tests may use them anywhere.

@@ -1,0 +1,19 @@
+//go:build !unix
+
+package modelstore
+
+import (
+	"context"
+	"os"
+)
+
+// lock does nothing where files cannot be locked: two processes that want one model must not start at once there.
+func (s *Store) lock(_ context.Context, _ source, shelf shelf) (unlock func(), err error) {
+	if err := os.MkdirAll(shelf.dir, 0o755); err != nil {
+		return nil, explain(err, shelf.dir)
+	}
+	return func() {}, nil
+}
+
+// free is not known.
+func free(string) int64 { return -1 }

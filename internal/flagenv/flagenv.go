@@ -36,6 +36,28 @@ func annotate(fs *pflag.FlagSet, flag, key, value string) {
 	}
 }
 
+// Variable returns the environment variable of a flag that [Describe] has described, and "" for any other.
+func Variable(f *pflag.Flag) string {
+	if v := variable(f); v != "" && strings.HasSuffix(f.Usage, suffix(v)) {
+		return v
+	}
+	return ""
+}
+
+// Usage returns what a usage text says without the variable that [Describe] has put behind it.
+func Usage(f *pflag.Flag, usage string) string {
+	if v := variable(f); v != "" {
+		return strings.TrimSuffix(usage, suffix(v))
+	}
+	return usage
+}
+
+// IsSecret reports whether [Secret] was said of f.
+func IsSecret(f *pflag.Flag) bool { return len(f.Annotations[annotationSecret]) > 0 }
+
+// suffix is what Describe puts behind a usage.
+func suffix(variable string) string { return " [$" + variable + "]" }
+
 // variable returns the environment variable of f, or "" for a flag that has none.
 func variable(f *pflag.Flag) string {
 	if f.Name == "help" || f.Name == "version" {
@@ -51,7 +73,7 @@ func variable(f *pflag.Flag) string {
 func Describe(fs *pflag.FlagSet) {
 	fs.VisitAll(func(f *pflag.Flag) {
 		if v := variable(f); v != "" {
-			f.Usage += " [$" + v + "]"
+			f.Usage += suffix(v)
 		}
 	})
 }
@@ -70,7 +92,7 @@ func Apply(fs *pflag.FlagSet, getenv func(string) string) error {
 			return
 		}
 		if err := fs.Set(f.Name, value); err != nil {
-			if len(f.Annotations[annotationSecret]) > 0 {
+			if IsSecret(f) {
 				err = fmt.Errorf("not a valid %s (the value is not shown)", f.Value.Type())
 			}
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))

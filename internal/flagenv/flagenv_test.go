@@ -65,7 +65,17 @@ func TestApplyNamesEveryBadVariable(t *testing.T) {
 func TestDescribeAndBind(t *testing.T) {
 	fs, url, _, _ := newSet(t)
 	Bind(fs, "nats-url", "BROKER")
+	broker, secret := fs.Lookup("nats-url"), fs.Lookup("secret-number")
+	if v := Variable(broker); v != "" {
+		t.Errorf("a flag that was not described reads %s", v)
+	}
 	Describe(fs)
+	if v, usage := Variable(broker), Usage(broker, broker.Usage); v != "BROKER" || usage != "the broker" {
+		t.Errorf("got %q, %q", v, usage)
+	}
+	if IsSecret(broker) || !IsSecret(secret) {
+		t.Error("the wrong flag is secret")
+	}
 	if usage := fs.FlagUsages(); !strings.Contains(usage, "[$BROKER]") || !strings.Contains(usage, "[$ACK_WAIT]") {
 		t.Errorf("usage lacks the variables:\n%s", usage)
 	}

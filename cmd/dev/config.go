@@ -37,8 +37,9 @@ type config struct {
 	served []worker.ModelPath // from models
 	log    *slog.Logger       // of worker and servers, from level
 
-	out   string // of the demo alone
+	out   string // of the demo alone, as the next two
 	outAs string // out as it was given
+	json  bool
 
 	data string // this and the following of the servers that keep running alone
 	at   addresses

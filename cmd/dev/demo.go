@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -90,14 +91,40 @@ func reportDemo(w io.Writer, c *config, page gallery.Page, took time.Duration) e
 		}
 	}
 	drawn := len(page.Pictures) - len(failed)
+	if c.json {
+		report := demoReport{
+			Type: "demo", Pictures: drawn, Failed: len(failed), Seconds: page.Took.Seconds(), TotalSeconds: took.Seconds(),
+			Page: filepath.Join(c.outAs, pageFile), Images: filepath.Join(c.outAs, imagesDir),
+		}
+		if err := json.NewEncoder(w).Encode(report); err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
+		return demoFailure(failed, len(page.Pictures))
+	}
 	fmt.Fprintf(w, "%s in %s, %.1f images/s; with starting and stopping everything %s\n\n", count(drawn, "picture"),
 		gallery.FormatDuration(page.Took), float64(drawn)/page.Took.Seconds(), gallery.FormatDuration(took))
 	fmt.Fprintf(w, "  %s   each picture, its prompt and where its time went; open it in a browser\n", filepath.Join(c.outAs, pageFile))
 	if drawn > 0 {
 		fmt.Fprintf(w, "  %s\n  %s\n", filepath.Join(c.outAs, sheetFile), filepath.Join(c.outAs, imagesDir)+string(filepath.Separator))
 	}
-	if len(failed) > 0 {
-		return fmt.Errorf("%d of %d jobs failed, the first: %s", len(failed), len(page.Pictures), failed[0])
+	return demoFailure(failed, len(page.Pictures))
+}
+
+// demoFailure tells of jobs that failed.
+func demoFailure(failed []string, of int) error {
+	if len(failed) == 0 {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%d of %d jobs failed, the first: %s", len(failed), of, failed[0])
+}
+
+// demoReport is the line of `dev demo --json`.
+type demoReport struct {
+	Type         string  `json:"type"` // demo
+	Pictures     int     `json:"pictures"`
+	Failed       int     `json:"failed"`
+	Seconds      float64 `json:"seconds"`       // from the first job to the last picture
+	TotalSeconds float64 `json:"total_seconds"` // with starting and stopping everything
+	Page         string  `json:"page"`
+	Images       string  `json:"images"` // a folder
 }

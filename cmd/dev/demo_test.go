@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"image/png"
 	"io"
 	"os"
@@ -210,5 +211,14 @@ func TestDemoTellsOfFailedJobs(t *testing.T) {
 	var stdout bytes.Buffer
 	if err := reportDemo(&stdout, c, page, time.Second); err == nil || !strings.Contains(err.Error(), "1 of 1 jobs failed") || strings.Contains(stdout.String(), sheetFile) {
 		t.Errorf("error %v, want one that tells of 1 failed job; standard output:\n%s", err, &stdout)
+	}
+	stdout.Reset()
+	c.json = true
+	var report demoReport
+	if err := reportDemo(&stdout, c, page, time.Second); err == nil {
+		t.Error("with --json a failed job is no error")
+	}
+	if err := json.Unmarshal(stdout.Bytes(), &report); err != nil || report.Type != "demo" || report.Failed != 1 || report.Pictures != 0 || report.TotalSeconds != 1 {
+		t.Errorf("%v: %s", err, &stdout)
 	}
 }

@@ -19,7 +19,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/stipple-ai/stipple/internal/buildinfo"
 	"github.com/stipple-ai/stipple/internal/flagenv"
+	"github.com/stipple-ai/stipple/internal/manual"
+	"github.com/stipple-ai/stipple/internal/terminal"
 	"github.com/stipple-ai/stipple/internal/worker"
 )
 
@@ -74,8 +77,7 @@ var errInterrupted = errors.New("interrupted")
 
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, p process) int {
-	cmd := devCommand(p)
-	cmd.AddCommand(demoCommand(p))
+	cmd := program(p)
 	cmd.SetArgs(p.args)
 	cmd.SetOut(p.stdout)
 	cmd.SetErr(p.stderr)
@@ -91,6 +93,16 @@ func run(ctx context.Context, p process) int {
 		return exitConfig
 	}
 	return exitBroken
+}
+
+// program is `dev` with what is below it.
+func program(p process) *cobra.Command {
+	cmd := devCommand(p)
+	cmd.Version = buildinfo.Read().String()
+	cmd.AddCommand(demoCommand(p))
+	completions().Complete(cmd)
+	manual.Install(cmd, manual.Options{Getenv: p.getenv, Version: buildinfo.Read().Version, Width: terminal.Width(p.stdout), Invalid: configError})
+	return cmd
 }
 
 // devCommand is `dev`.
@@ -118,6 +130,8 @@ func demoCommand(p process) *cobra.Command {
 	fs := cmd.Flags()
 	fs.StringVarP(&c.out, "out", "o", "demo", "folder for the pictures, the contact sheet and the page; an earlier demo in it is replaced")
 	flagenv.Bind(fs, "out", "DEMO_OUT")
+	fs.BoolVar(&c.json, "json", false, "print the outcome as a JSON line")
+	flagenv.Bind(fs, "json", "DEMO_JSON")
 	c.define(fs)
 	flagenv.Describe(fs)
 	return cmd
@@ -126,10 +140,9 @@ func demoCommand(p process) *cobra.Command {
 // command is what both have in common. Whatever is wrong with flags and arguments is a ConfigError.
 func command(p process, c *config, args cobra.PositionalArgs, start func(ctx context.Context, args []string) error) *cobra.Command {
 	cmd := &cobra.Command{
-		Args:              func(cmd *cobra.Command, given []string) error { return configError(args(cmd, given)) },
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Args:          func(cmd *cobra.Command, given []string) error { return configError(args(cmd, given)) },
+		SilenceErrors: true,
+		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			if err := flagenv.Apply(cmd.Flags(), p.getenv); err != nil {
 				return configError(err)
@@ -157,9 +170,27 @@ func configError(err error) error {
 const (
 	devManual = `Dev runs what stipple needs in one process: a broker (NATS JetStream), a store (S3), a collector (OTLP) that keeps
 spans, and a worker with the small model. It prints what enqueue has to be told, logs every picture with its trace, and
-runs until Ctrl-C; then the worker finishes what it holds and everything stops. A second Ctrl-C ends it at once.`
+runs until Ctrl-C; then the worker finishes what it holds and everything stops. A second Ctrl-C ends it at once.
+
+  dev --data /tmp/stipple --lanes 1
+  dev --models models/tiny-emoji,sd15=/models/sd15
+
+Every flag has an environment variable, named in brackets; the flag wins. AWS_* variables are ignored: the store is its
+own.
+
+Exit codes: 0 ended by a signal, 1 something broke, 2 bad flags, or no model.`
 
 	demoManual = `Demo starts the same servers on free ports with their data in a temporary folder, has a picture drawn for each PROMPT
 (24 of its own without any), writes the pictures as they were stored, a contact sheet and a web page with the trace of
-each, stops everything, and ends.`
+each, stops everything, and ends.
+
+  dev demo
+  dev demo "a red apple on a blue background" --out apple
+
+With --json it prints one line:
+  {"type":"demo","pictures","failed","seconds","total_seconds","page","images"}
+
+Every flag has an environment variable, named in brackets; the flag wins.
+
+Exit codes: 0 all pictures were drawn, 1 something broke, or a job failed, 2 bad flags, or no model, 130 interrupted.`
 )

@@ -2,10 +2,9 @@ package main
 
 import (
 	"io"
-	"os"
 	"sync"
 
-	"golang.org/x/term"
+	"github.com/stipple-ai/stipple/internal/terminal"
 )
 
 // console is standard error: the log and the progress share it, so that a line of one does not end up in the
@@ -18,19 +17,7 @@ type console struct {
 	clear func() // takes the bar off the line; nil while there is none
 }
 
-func newConsole(w io.Writer) *console { return &console{w: w, width: terminalWidth(w)} }
-
-// terminalWidth is the width of the terminal that w is, 0 if it is none.
-func terminalWidth(w io.Writer) int {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return 0
-	}
-	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-		return width
-	}
-	return 80
-}
+func newConsole(w io.Writer) *console { return &console{w: w, width: terminal.Width(w)} }
 
 // Write writes p on a line of its own; the bar comes back with its next step.
 func (c *console) Write(p []byte) (int, error) {

@@ -25,7 +25,9 @@ const dlqManual = `A job that failed for good leaves a dead letter: the job as i
 
 Types are those of results: invalid_job, object_conflict and bad_image, which another try does not mend by itself, and
 model_error, out_of_memory, timeout and panic, which have failed MAX_ATTEMPTS times. Each command has a manual of its
-own: enqueue dlq list -h.`
+own: enqueue dlq list -h.
+
+Exit codes: 0 shown, 2 there is no such command; those of the commands are in their manuals.`
 
 func (a *app) dlqCommand() *cobra.Command {
 	cmd := &cobra.Command{

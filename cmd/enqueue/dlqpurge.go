@@ -18,7 +18,9 @@ failed as before, but cannot be put back into the queue any more.
   enqueue dlq purge monday
   enqueue dlq purge --all --type invalid_job --yes
 
-It needs the right to purge the stream of dead letters. With --json it prints one line: {"type":"purged","deleted":…}
+It needs the right to purge the stream of dead letters.
+
+With --json it prints one line: {"type":"purged","deleted":…}
 
 Exit codes: 0 done, 1 something broke or the question was answered with no, 2 bad flags, 130 interrupted.`
 

@@ -49,8 +49,7 @@ A batch is sent in chunks of 1000 jobs, each as a whole or not at all. After a c
 --batch goes on where it stopped; one with other rows is refused, and one for a batch that is complete does nothing.
 A prompt that is the name of a command goes behind --, as in: enqueue -- wait
 
-Commands for what is enqueued: wait, status, watch, cancel, retry, dlq, explain and verify; for the queue: pause,
-resume, prune, repair and setup. Each has a manual, as in: enqueue retry -h
+Each command has a manual, as in: enqueue retry -h
 
 With --dry-run nothing is sent: it says how many rows, jobs, bytes and steps there are, and how long they take at the
 pace that the workers of these models announce, if a broker answers within a second.

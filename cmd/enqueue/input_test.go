@@ -109,11 +109,11 @@ func TestEveryCommandHasAManual(t *testing.T) {
 		for _, sub := range cmd.Commands() {
 			visit(sub, append(slices.Clip(path), sub.Name()))
 		}
-		if cmd.Name() == "dlq" { // of which there are four
+		if slices.Contains([]string{"dlq", "help", "completion"}, cmd.Name()) { // which only show something
 			return
 		}
 		r := w.run(append(path, "-h")...)
-		r.want(t, exitOK, "Exit codes: 0", "--json", "$LOG_LEVEL", "  enqueue "+strings.Join(path, " "))
+		r.want(t, exitOK, "\nEXIT CODES\n    0    ", "\nEXAMPLES\n", "\nJSON OUTPUT\n", "--json", "$LOG_LEVEL", "  enqueue "+strings.Join(path, " "))
 		for line := range strings.Lines(cmd.Long) {
 			if n := utf8.RuneCountInString(line); n > 121 {
 				t.Errorf("%v: a line of %d characters: %s", path, n-1, line)
@@ -127,7 +127,7 @@ func TestEveryCommandHasAManual(t *testing.T) {
 func TestHelpIsTheManual(t *testing.T) {
 	w := nowhere(t)
 	r := w.run("-h")
-	r.want(t, exitOK, "enqueue --file jobs.csv --batch monday", "Exit codes:", "[$NATS_URL]", "[$ENQUEUE_SEEDS]", "[$S3_PREFIX]", "[$QUEUE_AUTO_CREATE]")
+	r.want(t, exitOK, "enqueue --file jobs.csv --batch monday", "EXIT CODES", "[$NATS_URL]", "[$ENQUEUE_SEEDS]", "[$S3_PREFIX]", "[$QUEUE_AUTO_CREATE]")
 	w.run("wait", "-h").want(t, exitOK, "enqueue wait monday --out pictures", "[$AWS_ENDPOINT_URL_S3]")
 	w.run("setup", "-h").want(t, exitOK, "[$ACK_WAIT]", "[$MODELS]")
 	w.run("--version").want(t, exitOK, "enqueue version")

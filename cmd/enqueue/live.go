@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/stipple-ai/stipple/internal/queue"
+	"github.com/stipple-ai/stipple/internal/terminal"
 )
 
 // liveResults counts the results of all batches as they come. Its goroutine, which newLiveResults starts and stop
@@ -102,13 +103,13 @@ func (l *liveResults) failure() error {
 }
 
 // write writes the last results, each on a line of at most so many characters.
-func (l *liveResults) write(w io.Writer, width int) {
+func (l *liveResults) write(w io.Writer, width int, style terminal.Style) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.caughtUp {
 		fmt.Fprintln(w, "still reading the results that are there: counts grow")
 	}
 	for _, r := range l.last {
-		fmt.Fprintln(w, shorten(landed(r), width))
+		fmt.Fprintln(w, painted(style, r.Status, shorten(landed(r), width)))
 	}
 }

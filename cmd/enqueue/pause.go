@@ -23,7 +23,9 @@ what is paused.
   enqueue pause --priority low --for 8h
   enqueue pause --model sd15,tiny-emoji
 
-It needs the right to change consumers. With --json it prints one line:
+It needs the right to change consumers.
+
+With --json it prints one line:
   {"type":"paused","consumers":[…],"until":…}
 
 Exit codes: 0 done, 1 something broke, 2 bad flags, or no consumer that is meant, 130 interrupted.`
@@ -33,7 +35,9 @@ const resumeManual = `Resume ends what pause began: for all jobs, or for those o
   enqueue resume
   enqueue resume --priority low
 
-It needs the right to change consumers. With --json it prints one line:
+It needs the right to change consumers.
+
+With --json it prints one line:
   {"type":"resumed","consumers":[…]}
 
 Exit codes: 0 done, 1 something broke, 2 bad flags, or no consumer that is meant, 130 interrupted.`

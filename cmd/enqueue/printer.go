@@ -11,6 +11,7 @@ import (
 
 	"github.com/stipple-ai/stipple/internal/batch"
 	"github.com/stipple-ai/stipple/internal/queue"
+	"github.com/stipple-ai/stipple/internal/terminal"
 )
 
 // printer tells on standard output what happens to a batch: for people, or as JSON lines.
@@ -43,14 +44,15 @@ func (a *app) printer(asJSON bool, keys keyer) printer {
 	if asJSON {
 		return &jsonPrinter{out: bufio.NewWriter(a.stdout), keys: keys}
 	}
-	return &textPrinter{out: a.stdout, width: a.width}
+	return &textPrinter{out: a.stdout, width: a.width, style: a.style}
 }
 
 // textPrinter prints for people: on a terminal a table of the first jobs, elsewhere all of them with tabs in
 // between.
 type textPrinter struct {
 	out   io.Writer
-	width int  // of the terminal; 0 where it is none
+	width int // of the terminal; 0 where it is none
+	style terminal.Style
 	each  bool // tells of every picture, too
 	total int64
 	shown int64
@@ -111,8 +113,19 @@ func (p *textPrinter) submitted(r batch.Receipt) {
 
 func (p *textPrinter) result(r queue.Result, _ string) {
 	if r.Status != queue.Succeeded || p.each {
-		fmt.Fprintln(p.out, landed(r)) // the progress counts the others
+		fmt.Fprintln(p.out, painted(p.style, r.Status, landed(r))) // the progress counts the others
 	}
+}
+
+// painted is text in the colour of a result's status; what is well needs none.
+func painted(style terminal.Style, status, text string) string {
+	switch status {
+	case queue.Failed, queue.Expired:
+		return style.Red(text)
+	case queue.Cancelled:
+		return style.Yellow(text)
+	}
+	return text
 }
 
 // landed is a line for a result: where its picture lies, or why there is none.
@@ -128,7 +141,7 @@ func landed(r queue.Result) string {
 }
 
 func (p *textPrinter) end(e ending) {
-	fmt.Fprintf(p.out, "%s: %s of %d in %s", e.Batch, e.outcome, e.Total, e.Elapsed.Round(100*time.Millisecond))
+	fmt.Fprintf(p.out, "%s: %s of %d in %s", e.Batch, p.ended(e.outcome), e.Total, e.Elapsed.Round(100*time.Millisecond))
 	if e.Source == fromResults && e.Elapsed > time.Second && e.Summary.Succeeded > 0 {
 		fmt.Fprintf(p.out, " (%.1f a second)", float64(e.Summary.Succeeded)/e.Elapsed.Seconds())
 	}
@@ -136,6 +149,17 @@ func (p *textPrinter) end(e ending) {
 		fmt.Fprintf(p.out, "; pictures in %s", e.Dir)
 	}
 	fmt.Fprintln(p.out)
+}
+
+// ended is how it ended, in the colour of the worst of it.
+func (p *textPrinter) ended(o outcome) string {
+	switch {
+	case o.Summary.Failed+o.Summary.Expired > 0:
+		return p.style.Red(o.String())
+	case o.Summary.Cancelled > 0:
+		return p.style.Yellow(o.String())
+	}
+	return p.style.Green(o.String())
 }
 
 // count is a number with its noun.

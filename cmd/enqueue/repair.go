@@ -20,7 +20,9 @@ delivered again, so some pictures are drawn twice, though each is stored and rec
   enqueue repair
   enqueue repair --model sd15 --priority normal --force --yes   # whether jobs seem to be stranded or not
 
-It needs the rights of whoever administers the broker. With --json it prints a line for each consumer:
+It needs the rights of whoever administers the broker.
+
+With --json it prints a line for each consumer:
   {"type":"repaired","priority":…,"model":…,"consumer":…,"jobs":…,"missing":…}
 
 Exit codes: 0 done, or nothing to do, 1 something broke or the question was answered with no, 2 bad flags,

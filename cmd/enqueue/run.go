@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stipple-ai/stipple/internal/batch"
+	"github.com/stipple-ai/stipple/internal/buildinfo"
 	"github.com/stipple-ai/stipple/internal/flagenv"
+	"github.com/stipple-ai/stipple/internal/manual"
 	"github.com/stipple-ai/stipple/internal/otel"
 	"github.com/stipple-ai/stipple/internal/queue"
+	"github.com/stipple-ai/stipple/internal/terminal"
 )
 
 // Exit codes.
@@ -74,7 +76,8 @@ type app struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr *console
-	width  int // of the terminal that standard output is; 0 if it is none
+	width  int            // of the terminal that standard output is; 0 if it is none
+	style  terminal.Style // of standard output
 
 	logLevel string
 }
@@ -82,7 +85,7 @@ type app struct {
 // run is the whole program: it returns what main makes the exit code from.
 func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
 	console := newConsole(stderr)
-	a := &app{args: args, getenv: getenv, stdin: stdin, stdout: console.beside(stdout), stderr: console, width: terminalWidth(stdout)}
+	a := &app{args: args, getenv: getenv, stdin: stdin, stdout: console.beside(stdout), stderr: console, width: terminal.Width(stdout), style: terminal.StyleOf(stdout, getenv)}
 	root := a.command()
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -94,9 +97,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 // command is the root: it enqueues, and knows the other commands.
 func (a *app) command() *cobra.Command {
 	root := a.enqueueCommand()
-	root.Version = version()
+	root.Version = buildinfo.Read().String()
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.CompletionOptions.DisableDefaultCmd = true // its name would be one prompt less
+	root.Annotations = map[string]string{manual.Completes: completes}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return input(fmt.Errorf("%w (`%s -h` lists the flags)", err, cmd.CommandPath()))
 	})
@@ -104,6 +107,8 @@ func (a *app) command() *cobra.Command {
 		a.pauseCommand(), a.resumeCommand(), a.pruneCommand(), a.repairCommand(), a.setupCommand())
 	root.AddCommand(a.explainCommand(), a.verifyCommand())
 	a.finish(root)
+	a.completions().Complete(root)
+	manual.Install(root, manual.Options{Getenv: a.getenv, Version: version(), Width: a.width, Invalid: input})
 	return root
 }
 
@@ -133,11 +138,5 @@ func (a *app) logger() (*slog.Logger, error) {
 	return slog.New(otel.LogHandler(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))), nil
 }
 
-// version is the module's, or the commit's.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "devel"
-	}
-	return info.Main.Version
-}
+// version is that of the build, as telemetry tells it.
+func version() string { return buildinfo.Read().Version }

@@ -35,8 +35,8 @@ With a batch:
    "cancelled","expired","unknown","source","done","rate","seconds_left","bucket","prefix","failures":[{"id","status",
    "error":{"type","message"},"trace_id"}]}
 
-Exit codes: 0 told; with a batch also 2 any job failed or ran out of time, 3 any was cancelled, 4 its results are gone
-and the counts come from elsewhere (see enqueue wait -h); 1 something broke, 130 interrupted.`
+Exit codes: 0 told, 1 something broke, 2 bad input; with a batch also: any job failed or ran out of time, 3 any was
+cancelled, 4 its results are gone and the counts come from elsewhere (see enqueue wait -h), 130 interrupted.`
 
 // statusFlags are those of "enqueue status".
 type statusFlags struct {

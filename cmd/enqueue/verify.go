@@ -37,8 +37,8 @@ With --json it prints one line, in which what is not known is left out:
    "compared":"pixels_sha256"|"decoded","pixels_sha256","drawn_pixels_sha256","largest_difference","values","differing",
    "kept","notes":[…]}
 
-Exit codes: 0 the same, 2 it differs, or bad input: no picture, no job in it, another model; 1 something broke, or the
-job could not be drawn, 130 interrupted.`
+Exit codes: 0 the same, 1 something broke, or the job could not be drawn, 2 it differs, or bad input: no picture, no job
+in it, another model; 130 interrupted.`
 
 // verifyFlags are those of "enqueue verify".
 type verifyFlags struct {

@@ -23,7 +23,7 @@ With the id of a batch it is as wait, with a line for each picture, and ends wit
 With --json it prints lines: {"type":"result",…} for each result that comes, with the fields of the record, and
 without a batch {"type":"status",…} every few seconds, as status does; with a batch a summary at the end, as wait.
 
-Exit codes: 0 told until Ctrl-C; with a batch those of enqueue wait; 1 something broke.`
+Exit codes: 0 told until Ctrl-C; with a batch those of enqueue wait; 1 something broke, 2 bad flags.`
 
 // watchFlags are those of "enqueue watch".
 type watchFlags struct {
@@ -123,7 +123,7 @@ func (w *watchPage) page(o overview, live *liveResults) error {
 	w.redraw(func(page *pageWriter) {
 		o.write(page, now)
 		fmt.Fprintln(page)
-		live.write(page, w.width)
+		live.write(page, w.width, w.style)
 	})
 	return nil
 }

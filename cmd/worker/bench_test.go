@@ -172,7 +172,7 @@ func TestBenchHelpIsTheManual(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
-	for _, want := range []string{"LANES", "MAX_ROWS", "ROW_SHAPES", "[$MODELS]", "[$PROVIDER]", "[$DEVICE]", "[$ONNXRUNTIME_LIB]", "--width", "--height", "--steps", "--rows", "--duration", "--images", "--json", "Exit codes"} {
+	for _, want := range []string{"LANES", "MAX_ROWS", "ROW_SHAPES", "[$MODELS]", "[$PROVIDER]", "[$DEVICE]", "[$ONNXRUNTIME_LIB]", "--width", "--height", "--steps", "--rows", "--duration", "--images", "--json", "EXIT CODES"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("-h does not name %s", want)
 		}

@@ -18,10 +18,13 @@ const doctorManual = `Doctor looks at everything that a worker with these settin
   models     ONNX Runtime and its provider, and each model, which is loaded
   telemetry  an empty request for each signal to its collector, and what came back
 
+  worker doctor
+  worker doctor --json | jq '.checks[] | select(.status == "fail")'
+
 It leaves nothing behind: it deletes the objects that it puts under .probe/ in the bucket, and sends the queue what that refuses
 to store. Run it with the environment of a worker, for example in its container.
 
-Exit codes: 0 when nothing failed, with or without warnings, else 1.`
+Exit codes: 0 nothing failed, with or without warnings, 1 something did, 2 a flag that is none.`
 
 // errUnwell is a report with failures, which the report itself tells of.
 var errUnwell = errors.New("something a worker needs is not as it should be")

@@ -80,7 +80,7 @@ func TestDoctorWithoutSettings(t *testing.T) {
 
 func TestDoctorHelp(t *testing.T) {
 	code, stdout, _ := runWith(nil, "doctor", "-h")
-	for _, want := range []string{"NATS_URL", "S3_BUCKET", "MODELS", "--json", "DOCTOR_JSON", "Exit codes"} {
+	for _, want := range []string{"NATS_URL", "S3_BUCKET", "MODELS", "--json", "DOCTOR_JSON", "EXIT CODES"} {
 		if code != 0 || !strings.Contains(stdout, want) {
 			t.Errorf("exit code %d, -h does not name %s", code, want)
 		}

@@ -7,6 +7,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,14 +15,15 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stipple-ai/stipple/internal/flagenv"
+	"github.com/stipple-ai/stipple/internal/manual"
 	"github.com/stipple-ai/stipple/internal/otel"
+	"github.com/stipple-ai/stipple/internal/terminal"
 	"github.com/stipple-ai/stipple/internal/worker"
 )
 
@@ -41,7 +43,7 @@ const (
 // run is main without the process: it returns the exit code. forget makes the next signal end the process.
 func run(ctx context.Context, forget func(), args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	code := 0
-	cmd := command(func(s *settings) error {
+	cmd := root(func(s *settings) error {
 		logger, err := s.logger(stderr)
 		if err != nil {
 			return &worker.ConfigError{Err: err}
@@ -60,9 +62,7 @@ func run(ctx context.Context, forget func(), args []string, getenv func(string) 
 			os.Exit(exitBroken)
 		})()
 		return worker.Run(ctx, cfg)
-	}, getenv)
-	cmd.AddCommand(benchCommand(forget, getenv), doctorCommand(getenv))
-	cmd.CompletionOptions.DisableDefaultCmd = true
+	}, forget, getenv, terminal.Width(stdout))
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
@@ -76,18 +76,31 @@ func run(ctx context.Context, forget func(), args []string, getenv func(string) 
 	return code
 }
 
+// root is the program: command, the commands below it, and their manuals for a terminal of a width.
+func root(start func(*settings) error, forget func(), getenv func(string) string, width int) *cobra.Command {
+	cmd := command(start, getenv)
+	cmd.AddCommand(benchCommand(forget, getenv), doctorCommand(getenv))
+	completions().Complete(cmd)
+	manual.Install(cmd, manual.Options{Getenv: getenv, Version: version(), Width: width, Invalid: config})
+	return cmd
+}
+
 // command is the flags and what to do with them. Whatever is wrong with them is a ConfigError.
 func command(start func(*settings) error, getenv func(string) string) *cobra.Command {
 	var s *settings
+	var tellVersion bool
 	cmd := &cobra.Command{
 		Use:           "worker",
 		Short:         "Draw text-to-image jobs from a queue into a bucket",
-		Long:          manual,
-		Version:       version(),
+		Long:          workerManual,
 		Args:          func(cmd *cobra.Command, args []string) error { return config(cobra.NoArgs(cmd, args)) },
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if tellVersion { // first: it works with whatever the other settings are
+				fmt.Fprintf(cmd.OutOrStdout(), "worker version %s\n", fullVersion(cmp.Or(s.config.Runtime.Library, getenv("ONNXRUNTIME_LIB"))))
+				return nil
+			}
 			if err := flagenv.Apply(cmd.Flags(), getenv); err != nil {
 				return config(err)
 			}
@@ -100,6 +113,7 @@ func command(start func(*settings) error, getenv func(string) string) *cobra.Com
 	})
 	cmd.Flags().SortFlags = false
 	s = define(cmd.Flags())
+	cmd.Flags().BoolVarP(&tellVersion, "version", "v", false, "tell the version, commit, Go and ONNX Runtime, and end")
 	flagenv.Describe(cmd.Flags())
 	return cmd
 }
@@ -146,30 +160,12 @@ func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
 	}
 }
 
-// version is the module's, or the commit's.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "devel"
-}
-
-const manual = `The worker pulls text-to-image jobs from NATS JetStream, draws them with ONNX Runtime, puts the pictures into
+const workerManual = `The worker pulls text-to-image jobs from NATS JetStream, draws them with ONNX Runtime, puts the pictures into
 S3-compatible storage, and acknowledges last: nothing is lost and nothing is drawn twice, whatever is killed meanwhile.
 
+  worker bench --model models/tiny-emoji      # finds the LANES, MAX_ROWS and ROW_SHAPES that are fastest on this machine
+  worker doctor                               # says what is wrong with broker, bucket, model or telemetry, and the mend
   MODELS=models/tiny-emoji S3_BUCKET=images AWS_ENDPOINT_URL=http://127.0.0.1:9000 worker
-
-To find the LANES, MAX_ROWS and ROW_SHAPES that are fastest on this machine:
-
-  worker bench --model models/tiny-emoji
-
-To find what is wrong with settings, rights, bucket, model or telemetry, and how to mend it, in the environment of a worker:
-
-  worker doctor
 
 Every flag has an environment variable, named in brackets; the flag wins. Traces, metrics and logs follow the standard
 OTEL_* variables: with no endpoint set nothing is exported. TRACE_PROPAGATION is parent (default), link or ignore;
@@ -179,4 +175,4 @@ On SIGTERM it stops fetching, finishes or hands back what it holds, flushes its 
 --drain-timeout plus --flush-timeout plus half a second. A second signal ends it at once. A job that is handed back in
 the middle leaves a checkpoint in the bucket, and the next worker goes on at that step.
 
-Exit codes: 0 after a clean leave, 1 when something broke, 2 for a setting or a model folder that cannot work.`
+Exit codes: 0 left as it was told to, 1 something broke, 2 a setting or a model folder that cannot work.`

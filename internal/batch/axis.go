@@ -107,12 +107,27 @@ func (a *Axis) add(s span) error {
 
 // set gives j the i-th value.
 func (a Axis) set(j *queue.Job, i int64) error {
-	at, _ := slices.BinarySearchFunc(a.spans, i+1, func(s span, n int64) int { return cmp.Compare(s.end, n) })
-	if i < 0 || at == len(a.spans) {
+	text, ok := a.text(i)
+	if !ok {
 		return fmt.Errorf("%s has %d values", a.field.name, a.n) // not reached: callers count to Len
 	}
+	return a.field.set(j, text)
+}
+
+// Value is the i-th value as it was given, from 0; "" for one that there is not.
+func (a Axis) Value(i int64) string {
+	text, _ := a.text(i)
+	return text
+}
+
+// text is the i-th value, and whether there is one.
+func (a Axis) text(i int64) (string, bool) {
+	at, _ := slices.BinarySearchFunc(a.spans, i+1, func(s span, n int64) int { return cmp.Compare(s.end, n) })
+	if i < 0 || at == len(a.spans) {
+		return "", false
+	}
 	s := a.spans[at]
-	return a.field.set(j, s.at(i-(s.end-s.n)))
+	return s.at(i - (s.end - s.n)), true
 }
 
 func (s span) at(i int64) string {

@@ -43,6 +43,9 @@ type Submission struct {
 	Plan     Plan
 	Total    int64 // Census.Jobs of the plan
 
+	// Webhook is the URL that hears of each result; "" for none, or for the one that an earlier run has named.
+	Webhook string
+
 	Tracing Tracing
 
 	// OnJobs hears of jobs that this run has published, at most 1000 at a time and in order. The slice is the
@@ -124,7 +127,7 @@ func claim(ctx context.Context, q Queue, s Submission) (record queue.Batch, foun
 		record, err = q.GetBatch(ctx, s.Batch)
 		switch {
 		case errors.Is(err, queue.ErrNoBatch):
-			record = queue.Batch{ID: s.Batch, Total: s.Total, State: queue.BatchEnqueuing, Created: time.Now().UTC().Truncate(time.Millisecond), TraceID: traceID(ctx), Run: run}
+			record = queue.Batch{ID: s.Batch, Total: s.Total, State: queue.BatchEnqueuing, Created: time.Now().UTC().Truncate(time.Millisecond), TraceID: traceID(ctx), Run: run, Webhook: s.Webhook}
 			if record, err = q.CreateBatch(ctx, record); errors.Is(err, queue.ErrBatchExists) {
 				continue // made in between
 			}
@@ -137,10 +140,12 @@ func claim(ctx context.Context, q Queue, s Submission) (record queue.Batch, foun
 			return record, true, fmt.Errorf("%w: it has %d jobs, these rows make %d; use another --batch", ErrRowsDiffer, record.Total, s.Total)
 		case record.Cursor != record.Total && record.Cursor%queue.ChunkSize != 0:
 			return record, true, fmt.Errorf("its record is damaged: cursor %d of %d is at no end of a chunk", record.Cursor, record.Total)
-		case record.State == queue.BatchCommitted:
+		case record.State == queue.BatchCommitted && (s.Webhook == "" || s.Webhook == record.Webhook):
 			return record, true, nil
 		}
-		record.Run = run
+		if record.Run = run; s.Webhook != "" {
+			record.Webhook = s.Webhook
+		}
 		if record, err = q.UpdateBatch(ctx, record); errors.Is(err, queue.ErrBatchChanged) {
 			continue // a run that is ahead of this one; it stops as soon as this one has written
 		}

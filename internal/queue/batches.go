@@ -31,6 +31,7 @@ type Batch struct {
 	Created time.Time `json:"created,omitzero"`   // when the first enqueue began
 	TraceID string    `json:"trace_id,omitempty"` // of that enqueue
 	Summary *Summary  `json:"summary,omitempty"`  // what became of the jobs, for when their records are gone
+	Webhook string    `json:"webhook,omitempty"`  // URL that hears of each result, by enqueue serve
 
 	// Run is drawn by each run of enqueue, so that two which send the same rows at the same pace still write
 	// different entries, and only one of them takes the other's place.

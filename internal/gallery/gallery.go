@@ -1,7 +1,7 @@
 package gallery
 
 import (
-	_ "embed" // for the page's template and style
+	_ "embed" // for the pages' templates and style
 	"encoding/base64"
 	"fmt"
 	"html/template"
@@ -58,6 +58,8 @@ func (p Picture) Source() template.URL {
 func (p Picture) Waterfall() Waterfall { return NewWaterfall(p.Spans) }
 
 var (
+	//go:embed head.html.tmpl
+	headTemplate string
 	//go:embed index.html.tmpl
 	pageTemplate string
 	//go:embed style.css
@@ -67,17 +69,28 @@ var (
 // Render writes the page as one HTML file that loads nothing: pictures and style are in it, and it has no scripts.
 // All text is escaped. It works in dark and light, on narrow screens, by keyboard, and in print.
 func (p Page) Render(w io.Writer) error {
-	t, err := template.New("index").Funcs(template.FuncMap{
+	return renderPage(w, "index", pageTemplate, pageStyle, p)
+}
+
+// Policy is the value of img-src in the page's Content-Security-Policy.
+func (p Page) Policy() string { return "data:" }
+
+// renderPage writes a page from a template, which finds that of all pages' heads in head.html.tmpl.
+func renderPage(w io.Writer, name, text, style string, page any) error {
+	t, err := template.New(name).Funcs(template.FuncMap{
 		"duration": FormatDuration,
 		"number":   digits,
 		"inc":      func(i int) int { return i + 1 },
-		"css":      func() template.CSS { return template.CSS(pageStyle) }, //nolint:gosec // our own file
+		"css":      func() template.CSS { return template.CSS(style) }, //nolint:gosec // our own files
 		"share":    func(percent float64) string { return fmt.Sprintf("%.3f%%", percent) },
-	}).Parse(pageTemplate)
+	}).Parse(headTemplate)
+	if err == nil {
+		t, err = t.Parse(text)
+	}
 	if err != nil {
 		return fmt.Errorf("reading the page's template: %w", err)
 	}
-	if err := t.Execute(w, p); err != nil {
+	if err := t.Execute(w, page); err != nil {
 		return fmt.Errorf("writing the page: %w", err)
 	}
 	return nil

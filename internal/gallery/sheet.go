@@ -9,12 +9,6 @@ import (
 	"math"
 
 	xdraw "golang.org/x/image/draw"
-	"golang.org/x/image/font"
-	"golang.org/x/image/font/gofont/gobold"
-	"golang.org/x/image/font/gofont/gomono"
-	"golang.org/x/image/font/gofont/goregular"
-	"golang.org/x/image/font/opentype"
-	"golang.org/x/image/math/fixed"
 )
 
 // Tile is one picture of a contact sheet.
@@ -50,6 +44,9 @@ const (
 	ink   rgb = 0x1C1B22
 	faint rgb = 0x6B6976
 	brand rgb = 0x5B4BDB
+	bad   rgb = 0xB3261E
+	rule  rgb = 0xE5E2DA // round what is missing
+	blank rgb = 0xF3F1EB // and inside it
 )
 
 // rgb is an opaque colour.
@@ -65,7 +62,7 @@ func (s Sheet) Draw() (*image.RGBA, error) {
 	if len(s.Tiles) == 0 {
 		return nil, errors.New("drawing a contact sheet: there are no pictures")
 	}
-	t, err := loadType()
+	t, err := loadTypeAt(titleSize, textSize, noteSize)
 	if err != nil {
 		return nil, fmt.Errorf("drawing a contact sheet: %w", err)
 	}
@@ -100,13 +97,19 @@ func (s Sheet) columns() int {
 
 // place draws a picture into box, as large as fits, with round corners.
 func place(dst draw.Image, box image.Rectangle, picture image.Image) {
-	b := picture.Bounds()
-	scale := min(float64(box.Dx())/float64(b.Dx()), float64(box.Dy())/float64(b.Dy()))
-	size := image.Pt(max(1, int(scale*float64(b.Dx()))), max(1, int(scale*float64(b.Dy()))))
-	scaled := image.NewRGBA(image.Rectangle{Max: size})
-	xdraw.CatmullRom.Scale(scaled, scaled.Bounds(), picture, b, xdraw.Src, nil)
+	scaled := Fit(picture, box.Size())
+	size := scaled.Bounds().Size()
 	at := box.Min.Add(box.Size().Sub(size).Div(2))
 	draw.DrawMask(dst, image.Rectangle{Min: at, Max: at.Add(size)}, scaled, image.Point{}, rounded{size, tileRadius}, image.Point{}, draw.Over)
+}
+
+// Fit is a picture as large as fits into a box, a pixel a side at least.
+func Fit(picture image.Image, box image.Point) *image.RGBA {
+	b := picture.Bounds()
+	scale := min(float64(box.X)/float64(b.Dx()), float64(box.Y)/float64(b.Dy()))
+	scaled := image.NewRGBA(image.Rect(0, 0, max(1, int(scale*float64(b.Dx()))), max(1, int(scale*float64(b.Dy())))))
+	xdraw.CatmullRom.Scale(scaled, scaled.Bounds(), picture, b, xdraw.Src, nil)
+	return scaled
 }
 
 // stipple fills box with dots that grow from nothing at its lower left to its upper right.
@@ -149,31 +152,4 @@ func (r rounded) At(x, y int) color.Color {
 	dy := max(radius-py, 0, py-(h-radius))
 	inside := radius - math.Hypot(dx, dy) + 0.5
 	return color.Alpha{uint8(255 * max(0, min(1, inside)))}
-}
-
-// typefaces are the faces of a sheet, from the Go fonts.
-type typefaces struct{ title, text, note font.Face }
-
-func loadType() (typefaces, error) {
-	var t typefaces
-	for _, f := range []struct {
-		dst  *font.Face
-		ttf  []byte
-		size float64
-	}{{&t.title, gobold.TTF, titleSize}, {&t.text, goregular.TTF, textSize}, {&t.note, gomono.TTF, noteSize}} {
-		parsed, err := opentype.Parse(f.ttf)
-		if err != nil {
-			return t, fmt.Errorf("reading a font: %w", err)
-		}
-		if *f.dst, err = opentype.NewFace(parsed, &opentype.FaceOptions{Size: f.size, DPI: 72, Hinting: font.HintingNone}); err != nil {
-			return t, fmt.Errorf("scaling a font: %w", err)
-		}
-	}
-	return t, nil
-}
-
-// line writes text with its baseline's left end at x, y.
-func (typefaces) line(dst draw.Image, face font.Face, c color.Color, x, y int, text string) {
-	d := font.Drawer{Dst: dst, Src: image.NewUniform(c), Face: face, Dot: fixed.P(x, y)}
-	d.DrawString(text)
 }

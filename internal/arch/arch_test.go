@@ -37,6 +37,7 @@ var sees = map[string][]string{
 	"internal/terminal":       {},
 	"internal/upload":         {},
 	"internal/web":            {},
+	"internal/webhook":        {},
 	"internal/worker":         {"internal/gpu", "internal/infer", "internal/infer/ort", "internal/infer/schedule", "internal/modelstore", "internal/otel", "internal/queue", "internal/upload"},
 }
 

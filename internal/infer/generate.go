@@ -66,7 +66,7 @@ func (e *Engine) tokenize(ctx context.Context, r Request, res *Result) []Tokens 
 		res.PromptTruncated = res.PromptTruncated || t.Truncated
 	}
 	span.SetAttributes(attribute.Int("gen_ai.usage.input_tokens", res.Tokens), attribute.Bool("prompt.truncated", res.PromptTruncated))
-	res.Ledger.TextEncode += time.Since(start)
+	res.Ledger.Tokenize += time.Since(start)
 	return prompts
 }
 

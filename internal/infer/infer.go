@@ -52,7 +52,8 @@ type Result struct {
 
 // Ledger says where the time of one Generate went; the parts do not overlap.
 type Ledger struct {
-	TextEncode time.Duration // tokenizing and encoding
+	Tokenize   time.Duration
+	TextEncode time.Duration // the encoder's own
 	Wait       time.Duration // for an encoder, at the door, for a free lane between steps, for a decoder
 	Denoise    time.Duration // at least one row of the sample in a lane, or its sampler at work
 	Decode     time.Duration // VAE decoding, and the check of the picture
@@ -126,6 +127,9 @@ func Validate(r Request, info Info, limits Limits) error {
 	}{{"width", r.Width}, {"height", r.Height}} {
 		if d.px < info.SizeMultiple || d.px%info.SizeMultiple != 0 {
 			return invalid("%s is %d: must be a positive multiple of %d", d.name, d.px, info.SizeMultiple)
+		}
+		if d.px < info.MinSide || (info.MaxSide > 0 && d.px > info.MaxSide) {
+			return invalid("%s is %d: this worker is prepared for %d to %d (ENGINE_SIDES)", d.name, d.px, info.MinSide, info.MaxSide)
 		}
 	}
 	if limit := limits.pixels(info); r.Width > limit || r.Height > limit || r.Width*r.Height > limit {

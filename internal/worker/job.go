@@ -191,10 +191,10 @@ func (j *job) generate(ctx context.Context) (infer.Image, *infer.Result, error) 
 		return infer.Image{}, nil, err
 	}
 	j.span.SetAttributes(otel.PromptTruncated.Bool(res.PromptTruncated))
-	for p, d := range map[phase]time.Duration{textEncoding: res.Ledger.TextEncode, denoising: res.Ledger.Denoise, decoding: res.Ledger.Decode} {
+	for p, d := range map[phase]time.Duration{textEncoding: res.Ledger.Tokenize + res.Ledger.TextEncode, denoising: res.Ledger.Denoise, decoding: res.Ledger.Decode} {
 		j.phases.move(p, d)
 	}
-	for stage, d := range map[string]time.Duration{otel.SpanTextEncode: res.Ledger.TextEncode, otel.SpanDenoise: res.Ledger.Denoise, otel.SpanVAEDecode: res.Ledger.Decode} {
+	for stage, d := range map[string]time.Duration{otel.SpanTokenize: res.Ledger.Tokenize, otel.SpanTextEncode: res.Ledger.TextEncode, otel.SpanDenoise: res.Ledger.Denoise, otel.SpanVAEDecode: res.Ledger.Decode} {
 		j.telemetry.Metrics.Stage(ctx, j.model.name, stage, d)
 	}
 	return res.Image, res, nil

@@ -44,3 +44,16 @@ func TestLabelsAreTheWorkersOwn(t *testing.T) {
 		t.Errorf("no dead letter of the model is counted:\n%s", page)
 	}
 }
+
+// TestStagesAreMeasured: a job is counted once in each stage of its inference.
+func TestStagesAreMeasured(t *testing.T) {
+	w := startWorker(t, func(c *Config) { c.HTTPAddr = "127.0.0.1:0" })
+	w.publish(quick("b", 0))
+	w.result("b", 0)
+	page := w.metricsPage()
+	for _, stage := range []string{"tokenize", "text_encode", "denoise", "vae_decode"} {
+		if !regexp.MustCompile(`(?m)^worker_inference_stage_duration_seconds_count\{.*stage="` + stage + `".*\} 1$`).MatchString(page) {
+			t.Errorf("no job is counted in the stage %s:\n%s", stage, page)
+		}
+	}
+}

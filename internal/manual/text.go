@@ -90,7 +90,7 @@ func commands(text, program string) bool {
 	for line := range strings.SplitSeq(text, "\n") {
 		called := false
 		for word := range strings.FieldsSeq(line) {
-			called = called || word == program
+			called = called || strings.TrimLeft(word, "<($") == program
 		}
 		if !called {
 			return false

@@ -30,7 +30,7 @@ func TestComposeUsers(t *testing.T) {
 	services := compose(t).Services
 	b := startBroker(t, "nats/accounts.conf", services["nats"].Environment)
 	layout := queue.Layout{Models: []string{"tiny-emoji"}}
-	for _, service := range []string{"setup", "worker", "enqueue"} { // in the order of depends_on
+	for _, service := range []string{"setup", "worker", "enqueue", "page"} { // in the order of depends_on
 		env := services[service].Environment
 		if auto := env["QUEUE_AUTO_CREATE"]; (auto == "false") != (service != "setup") {
 			t.Errorf("%s: QUEUE_AUTO_CREATE is %q: setup makes everything, the others may not", service, auto)

@@ -14,20 +14,20 @@ import (
 )
 
 // standard are variables that the programs take by their libraries' rules, and so not as flags.
-var standard = regexp.MustCompile(`^(OTEL_[A-Z_]+|AWS_(ENDPOINT_URL(_S3)?|REGION|ACCESS_KEY_ID|SECRET_ACCESS_KEY)|ORT_DISABLE_TELEMETRY|PATH)$`)
+var standard = regexp.MustCompile(`^(OTEL_[A-Z_]+|AWS_(ENDPOINT_URL(_S3)?|REGION|ACCESS_KEY_ID|SECRET_ACCESS_KEY)|ORT_DISABLE_TELEMETRY|LD_LIBRARY_PATH|NVIDIA_DRIVER_CAPABILITIES)$`)
 
 // TestSettings holds that each program knows every setting it is given: a misspelt one would be silently ignored.
 func TestSettings(t *testing.T) {
 	services := compose(t).Services
-	image := imageEnv(t)
 	for _, tt := range []struct {
 		program string
 		args    []string
 		env     []map[string]string
 	}{
-		{"worker", nil, []map[string]string{image, services["worker"].Environment}},
+		{"worker", nil, []map[string]string{imageEnv(t, "worker"), imageEnv(t, "worker-cuda"), services["worker"].Environment}},
 		{"enqueue", []string{"setup"}, []map[string]string{services["setup"].Environment}},
 		{"enqueue", nil, []map[string]string{services["enqueue"].Environment}},
+		{"enqueue", []string{"serve"}, []map[string]string{services["page"].Environment}},
 	} {
 		t.Run(strings.Join(append([]string{tt.program}, tt.args...), " "), func(t *testing.T) {
 			known := settings(t, tt.program, tt.args...)
@@ -47,7 +47,8 @@ var programs = struct {
 	sync.Mutex
 	dir   string
 	built map[string]string
-}{built: map[string]string{}}
+	help  map[string]string // by program and arguments
+}{built: map[string]string{}, help: map[string]string{}}
 
 // built builds a program, once, and returns its file.
 func built(t *testing.T, program string) string {
@@ -82,20 +83,32 @@ func built(t *testing.T, program string) string {
 	return file
 }
 
+// help returns what a program's -h says; it is asked once.
+func help(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	binary, key := built(t, program), strings.Join(append([]string{program}, args...), " ")
+	programs.Lock()
+	defer programs.Unlock()
+	if text, ok := programs.help[key]; ok {
+		return text
+	}
+	text, err := exec.CommandContext(t.Context(), binary, append(slices.Clone(args), "-h")...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s -h: %v\n%s", key, err, text)
+	}
+	programs.help[key] = string(text)
+	return string(text)
+}
+
 // settings returns the variables that a program's -h names.
 func settings(t *testing.T, program string, args ...string) map[string]bool {
 	t.Helper()
-	binary := built(t, program)
-	help, err := exec.CommandContext(t.Context(), binary, append(args, "-h")...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s -h: %v\n%s", program, err, help)
-	}
-	known := map[string]bool{}
-	for _, name := range regexp.MustCompile(`\[\$([A-Z0-9_]+)\]`).FindAllSubmatch(help, -1) {
-		known[string(name[1])] = true
+	text, known := help(t, program, args...), map[string]bool{}
+	for _, name := range regexp.MustCompile(`\[\$([A-Z0-9_]+)\]`).FindAllStringSubmatch(text, -1) {
+		known[name[1]] = true
 	}
 	if len(known) < 5 {
-		t.Fatalf("%s -h names %d variables:\n%s", program, len(known), help)
+		t.Fatalf("%s -h names %d variables:\n%s", program, len(known), text)
 	}
 	return known
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
-# env.sh [--ort] COMMAND… runs COMMAND with STIPPLE_CACHE set, with folders for the Go tool's own caches
-# where the home directory offers none, and with --ort with ONNXRUNTIME_LIB set (fetched if need be).
+# env.sh [--ort] [--chromium] COMMAND… runs COMMAND with STIPPLE_CACHE set, with folders for the Go tool's own caches
+# where the home directory offers none, with --ort with ONNXRUNTIME_LIB set, and with --chromium with E2E_CHROMIUM set
+# (both fetched if need be).
 set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/lib.sh"
@@ -12,6 +13,12 @@ if [ "${1:-}" = --ort ]; then
 	shift
 	ONNXRUNTIME_LIB=$("$root/scripts/fetch-ort.sh")
 	export ONNXRUNTIME_LIB
+fi
+
+if [ "${1:-}" = --chromium ]; then
+	shift
+	E2E_CHROMIUM=$("$root/scripts/fetch-chromium.sh")
+	export E2E_CHROMIUM
 fi
 
 have go || die "no Go in PATH; install Go 1.26 or newer"

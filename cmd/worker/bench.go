@@ -50,13 +50,17 @@ type benchFlags struct {
 	json     bool
 	logLevel string
 	visible  string // CUDA_VISIBLE_DEVICES
+	sources  sources
+	provider providerFlags
 }
 
 func (f *benchFlags) define(fs *pflag.FlagSet) {
 	own := func(flag string) { flagenv.Bind(fs, flag, "BENCH_"+flagenv.Name(flag)) } // a worker's LANES is no list of lanes to try
-	fs.StringVar(&f.models, "model", "", "folder of the pipeline, or name=path")
+	fs.StringVar(&f.models, "model", "", "the pipeline, as a worker takes it: a folder or a URL, or name=place")
 	flagenv.Bind(fs, "model", "MODELS")
+	f.sources.define(fs)
 	defineRuntime(fs, &f.runtime, &f.arena)
+	f.provider.define(fs)
 	fs.IntVar(&f.request.Width, "width", 0, "of the pictures, in pixels; default the model's own")
 	fs.IntVar(&f.request.Height, "height", 0, "likewise")
 	fs.IntVar(&f.request.Steps, "steps", 0, "num_inference_steps; default the model's own")
@@ -93,6 +97,11 @@ func benchCommand(forget func(), getenv func(string) string) *cobra.Command {
 			}
 			b.guided = cmd.Flags().Changed("guidance")
 			defer context.AfterFunc(cmd.Context(), forget)()
+			models, err := f.sources.fetch(cmd.Context(), []worker.ModelPath{b.model}, b.runtime.Logger, cmd.ErrOrStderr())
+			if err != nil {
+				return config(err)
+			}
+			b.model = models[0]
 			return b.run(cmd.Context(), cmd.OutOrStdout(), f.json)
 		},
 	}
@@ -115,8 +124,10 @@ type bench struct {
 
 // finish judges what the flags say. It joins every problem, each naming its setting.
 func (f *benchFlags) finish(stderr io.Writer) (*bench, error) {
-	b := &bench{runtime: f.runtime, request: f.request, shapes: map[int][]int{}}
-	b.runtime.Provider = cmp.Or(b.runtime.Provider, "cpu")
+	b := &bench{request: f.request, shapes: map[int][]int{}}
+	f.runtime.Provider = cmp.Or(f.runtime.Provider, "cpu")
+	fellBack, wrong := f.provider.apply(&f.runtime)
+	b.runtime = f.runtime
 	var errs []error
 	add := func(err error) {
 		if err != nil {
@@ -126,6 +137,10 @@ func (f *benchFlags) finish(stderr io.Writer) (*bench, error) {
 	logger, err := (&settings{logLevel: f.logLevel, logFormat: "text"}).logger(stderr)
 	b.runtime.Logger = logger
 	add(err)
+	if fellBack != nil && logger != nil {
+		logger.Warn("the provider cannot work: the CPU is used", errorAttr(fellBack))
+	}
+	add(wrong)
 	models, err := worker.ParseModels(f.models)
 	add(err)
 	switch {
@@ -199,6 +214,7 @@ func (b *bench) choose(f *benchFlags, models []worker.ModelPath) error {
 			}
 			b.settings = append(b.settings, tune.Setting{Rows: r, Lanes: l, Threads: c.Runtime.Threads})
 			b.shapes[r] = c.RowShapes
+			b.runtime.MaxRows = max(b.runtime.MaxRows, r)
 		}
 	}
 	return nil

@@ -28,13 +28,18 @@ type settings struct {
 	logFormat   string
 	arena       string
 	detail      string
+	sources     sources
+	provider    providerFlags
+	fellBack    error // why the CPU takes the provider's place, where that was asked for
 }
 
 // define makes every setting a flag; flagenv adds its variable.
 func define(fs *pflag.FlagSet) *settings {
 	s := &settings{}
 	c := &s.config
-	fs.StringVar(&s.models, "models", "", "folders of the pipelines to serve, comma-separated: name=path, or a path whose last part is the name")
+	fs.StringVar(&s.models, "models", "", "pipelines to serve, comma-separated: folders, hf://org/repo@revision, s3://bucket/prefix or https://, each as name=place or with the last part of the place as its name")
+	s.sources.define(fs)
+	s.sources.addressing = &c.Store.Addressing
 	fs.BoolVar(&c.ModelReplace, "model-replace", false, "take over a model name that the queue knows with another digest")
 
 	fs.StringVar(&c.Queue.URL, "nats-url", "nats://127.0.0.1:4222", "NATS servers, comma-separated; a server that is away is waited for")
@@ -59,6 +64,7 @@ func define(fs *pflag.FlagSet) *settings {
 	fs.StringVar(&s.detail, "metadata", "full", "what an image's file tells: full (prompts, parameters, the job), minimal (that a model made it, which one, and the trace) or none; the result and the object's metadata tell the rest")
 
 	defineRuntime(fs, &c.Runtime, &s.arena)
+	s.provider.define(fs)
 	fs.IntVar(&c.Runtime.Threads, "threads", 0, "threads of one call on the CPU; default: cores divided by lanes")
 	fs.IntVar(&c.MaxRows, "max-rows", 0, "most UNet rows in one call; default 16 on a GPU, on a CPU the 2 rows of a guided picture, or 1 for models that draw without guidance")
 	fs.StringVar(&s.rowShapes, "row-shapes", "", "row counts that calls are padded to; default max-rows alone on a CPU, 1,2,4,8,16 on a GPU; a single number makes every picture the same whatever shares its calls")
@@ -131,6 +137,8 @@ func (s *settings) finish() (worker.Config, error) {
 			add(fmt.Errorf("%s is %d: must not be negative", t.name, t.value))
 		}
 	}
+	s.fellBack, err = s.provider.apply(&c.Runtime)
+	add(err)
 	add(c.Store.Validate())
 	if len(errs) > 0 {
 		return c, errors.Join(errs...)

@@ -41,9 +41,9 @@ func doctorCommand(getenv func(string) string) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			wrong := flagenv.Apply(cmd.Flags(), getenv)
 			cfg, err := s.finish()
-			c := doctor.Config{Queue: cfg.Queue, Store: cfg.Store, Runtime: cfg.Runtime, ModelReplace: cfg.ModelReplace, Getenv: getenv, Settings: separate(errors.Join(wrong, err))}
+			c := doctor.Config{Queue: cfg.Queue, Store: cfg.Store, Runtime: cfg.Runtime, ModelReplace: cfg.ModelReplace, FellBack: s.fellBack, Getenv: getenv, Settings: separate(errors.Join(wrong, err))}
 			for _, m := range cfg.Models {
-				c.Models = append(c.Models, doctor.Model{Name: m.Name, Dir: m.Dir})
+				c.Models = append(c.Models, s.sources.look(cmd.Context(), m))
 			}
 			report := doctor.Run(cmd.Context(), c)
 			if asJSON {

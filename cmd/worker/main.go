@@ -54,6 +54,15 @@ func run(ctx context.Context, forget func(), args []string, getenv func(string) 
 		}
 		cfg.Logger, cfg.Getenv, cfg.Version = logger, getenv, version()
 		defer context.AfterFunc(ctx, forget)()
+		if s.fellBack != nil {
+			logger.Warn("the provider cannot work: the CPU is used", errorAttr(s.fellBack))
+		}
+		if cfg.Models, err = s.sources.fetch(ctx, cfg.Models, logger, stderr); err != nil {
+			if ctx.Err() != nil {
+				return nil // told to leave; what was downloaded is there for the next start
+			}
+			return &worker.ConfigError{Err: err}
+		}
 		leaving, leave := context.WithCancel(ctx) // also when it was no signal that made it leave
 		defer leave()
 		cfg.OnLeave = leave
@@ -79,7 +88,7 @@ func run(ctx context.Context, forget func(), args []string, getenv func(string) 
 // root is the program: command, the commands below it, and their manuals for a terminal of a width.
 func root(start func(*settings) error, forget func(), getenv func(string) string, width int) *cobra.Command {
 	cmd := command(start, getenv)
-	cmd.AddCommand(benchCommand(forget, getenv), doctorCommand(getenv))
+	cmd.AddCommand(benchCommand(forget, getenv), warmCommand(forget, getenv), doctorCommand(getenv))
 	completions().Complete(cmd)
 	manual.Install(cmd, manual.Options{Getenv: getenv, Version: version(), Width: width, Invalid: config})
 	return cmd
@@ -144,6 +153,8 @@ func watchdog(leaving context.Context, limit time.Duration, end func()) (stop fu
 	return func() { close(done) }
 }
 
+func errorAttr(err error) slog.Attr { return slog.Any("error", err) }
+
 func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
@@ -164,6 +175,7 @@ const workerManual = `The worker pulls text-to-image jobs from NATS JetStream, d
 S3-compatible storage, and acknowledges last: nothing is lost and nothing is drawn twice, whatever is killed meanwhile.
 
   worker bench --model models/tiny-emoji      # finds the LANES, MAX_ROWS and ROW_SHAPES that are fastest on this machine
+  worker warm --models hf://org/repo          # downloads and checks a model, and loads it once
   worker doctor                               # says what is wrong with broker, bucket, model or telemetry, and the mend
   MODELS=models/tiny-emoji S3_BUCKET=images AWS_ENDPOINT_URL=http://127.0.0.1:9000 worker
 

@@ -46,8 +46,13 @@ type Check struct {
 	Mend   string `json:"mend,omitempty"`   // what to do about it
 }
 
-// Model is a pipeline to look at.
-type Model struct{ Name, Dir string }
+// Model is a pipeline to look at. Absent says why there is nothing to load: it was not downloaded yet, which a worker would do, or cannot be.
+type Model struct {
+	Name, Dir string
+	Source    string // the URL it comes from; "" for a folder
+	Absent    error
+	Later     bool // a worker would download it: no failure
+}
 
 // Config is what a worker would be told. The zero value looks at a broker on this machine and finds the rest missing.
 type Config struct {
@@ -56,6 +61,7 @@ type Config struct {
 	Store        upload.Config
 	Runtime      ort.Options
 	Models       []Model
+	FellBack     error               // why the CPU takes the provider's place, which PROVIDER_FALLBACK asked for
 	ModelReplace bool                // MODEL_REPLACE
 	Getenv       func(string) string // for the OTEL_* variables
 	Transport    http.RoundTripper   // carries the requests to collectors; nil is the network

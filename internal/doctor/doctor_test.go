@@ -96,7 +96,7 @@ func healthy(t *testing.T) Config {
 		Store: upload.Config{Bucket: bucket, Prefix: prefix + "/", Endpoint: shared.store.Endpoint(), Region: shared.store.Region(),
 			AccessKeyID: shared.store.AccessKey(), SecretAccessKey: shared.store.SecretKey(), MaxAttempts: 1},
 		Runtime: ort.Options{Library: os.Getenv("ONNXRUNTIME_LIB"), Threads: 1},
-		Models:  []Model{{"sd15", shared.model}},
+		Models:  []Model{{Name: "sd15", Dir: shared.model}},
 		Getenv:  env(map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": sink.Endpoint()}),
 	}
 	setUp(t, c)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/stipple-ai/stipple/internal/infer/ort"
 )
@@ -12,13 +13,17 @@ import (
 // lookAtModels opens the runtime and loads each model as a worker does, which shows at once whether the provider works.
 // It returns the digests of those that load.
 func (c Config) lookAtModels(ctx context.Context) (checks []Check, digests map[string]string) {
+	checks, ok := c.lookAtProvider()
+	if !ok {
+		return checks, nil
+	}
 	rt, err := ort.Open(c.Runtime)
 	if err != nil {
 		mend := "set PROVIDER to cpu, cuda or tensorrt, and the other settings of the runtime to what worker -h says"
 		if errors.Is(err, ort.ErrLibrary) {
 			mend = "put ONNX Runtime's library (1.28.0; `make ort` fetches it) beside the program, or set ONNXRUNTIME_LIB to its file"
 		}
-		return []Check{failed(AreaModels, "runtime", err.Error(), mend)}, nil
+		return append(checks, failed(AreaModels, "runtime", err.Error(), mend)), nil
 	}
 	defer func() {
 		if err := rt.Close(); err != nil {
@@ -35,6 +40,10 @@ func (c Config) lookAtModels(ctx context.Context) (checks []Check, digests map[s
 	digests = map[string]string{}
 	for _, m := range c.Models {
 		check := Check{Area: AreaModels, Name: m.Name, Status: OK}
+		if m.Absent != nil {
+			checks = append(checks, m.absent())
+			continue
+		}
 		digest, detail, err := load(ctx, rt, m)
 		switch {
 		case ctx.Err() != nil:
@@ -63,4 +72,34 @@ func load(ctx context.Context, rt *ort.Runtime, m Model) (digest, detail string,
 	info := p.Info()
 	detail = fmt.Sprintf("%s, %d×%d, digest %.12s", m.Dir, info.Width, info.Height, p.Digest())
 	return p.Digest(), detail, p.Close()
+}
+
+// absent is the check of a model that is not here.
+func (m Model) absent() Check {
+	if m.Later {
+		return Check{AreaModels, m.Name, Warning, m.Absent.Error(), "a worker downloads it before it is ready; `worker warm` does so beforehand"}
+	}
+	return failed(AreaModels, m.Name, m.Absent.Error(), "correct MODELS, or the settings of where it comes from: HF_ENDPOINT, HF_TOKEN, AWS_ENDPOINT_URL_S3, STIPPLE_MODEL_CACHE")
+}
+
+// lookAtProvider tells what a GPU's provider needs, with versions; on a CPU there is nothing to tell. ok is whether it can work.
+func (c Config) lookAtProvider() (checks []Check, ok bool) {
+	if c.FellBack != nil {
+		checks = append(checks, Check{AreaModels, "provider", Warning, "PROVIDER_FALLBACK: the CPU is used, since " + c.FellBack.Error(), "mend what is missing; a CPU takes a hundred times as long"})
+	}
+	found, err := ort.Inspect(c.Runtime)
+	for _, p := range found.Parts {
+		check := Check{AreaModels, p.Name, OK, strings.TrimSpace(p.Version + " " + p.Path), ""}
+		if p.Err != nil {
+			check.Status, check.Detail, check.Mend = Failed, p.Err.Error(), p.Mend
+		}
+		checks = append(checks, check)
+	}
+	if d := found.Device; d.Name != "" {
+		checks = append(checks, Check{AreaModels, fmt.Sprintf("device %d", c.Runtime.Device), OK, fmt.Sprintf("%s, compute capability %s, driver %s", d.Name, d.Capability, cmp.Or(d.Driver, "unknown")), ""})
+	}
+	if err != nil && len(found.Parts) == 0 { // the library itself is missing, which Open says better
+		return checks, true
+	}
+	return checks, err == nil
 }

@@ -44,7 +44,9 @@ type Info struct {
 	ScaleFactor    int // pixels a latent, each way
 	SizeMultiple   int // pixels: width and height are multiples of it, and it is one of ScaleFactor
 	Width, Height  int // the model's own size in pixels
-	Schedule       schedule.Config
+	// MinSide and MaxSide bound width and height, in pixels, where the device was prepared for a range of sizes; 0 is no bound.
+	MinSide, MaxSide int
+	Schedule         schedule.Config
 	// GuidanceEmbedded: the UNet takes the guidance scale as an input, so a sample has one row whatever its scale.
 	GuidanceEmbedded bool
 	// OneSample: the UNet's timestep is a scalar, so only rows of one sample share a call.

@@ -78,6 +78,7 @@ func (c Config) Normalize() (Config, error) {
 	if len(c.RowShapes) == 0 {
 		c.RowShapes = shapes(c.MaxRows, gpu)
 	}
+	c.Runtime.MaxRows = max(c.MaxRows, slices.Max(c.RowShapes))
 	if c.Lanes == 0 {
 		c.Lanes = 1
 		if !gpu {

@@ -7,16 +7,17 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/stipple-ai/stipple/internal/modelstore"
 	"github.com/stipple-ai/stipple/internal/queue"
 )
 
-// ModelPath is a model to serve: its name in jobs, and the folder of its pipeline.
+// ModelPath is a model to serve: its name in jobs, and the folder of its pipeline, or the URL that a command brings it from before a worker runs.
 type ModelPath struct{ Name, Dir string }
 
 var modelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// ParseModels reads MODELS: folders, comma-separated, each `name=path` or a path whose last part is the name. Two names that are one token in
-// the queue's subjects (`.` stands there as `_`) are refused.
+// ParseModels reads MODELS: folders or URLs (internal/modelstore), comma-separated, each `name=place` or a place whose last part is the name. Two names that
+// are one token in the queue's subjects (`.` stands there as `_`) are refused.
 func ParseModels(s string) ([]ModelPath, error) {
 	var models []ModelPath
 	var errs []error
@@ -27,8 +28,17 @@ func ParseModels(s string) ([]ModelPath, error) {
 			continue
 		}
 		name, dir, named := strings.Cut(part, "=")
-		if !named {
+		if !named || strings.Contains(name, "/") { // a URL may have a = of its own
 			name, dir = filepath.Base(filepath.Clean(part)), part
+			if modelstore.Remote(part) {
+				name = modelstore.Name(part)
+			}
+		}
+		if modelstore.Remote(dir) {
+			if err := modelstore.Check(dir); err != nil {
+				errs = append(errs, fmt.Errorf("models: %w", err))
+				continue
+			}
 		}
 		switch other, taken := byToken[queue.ModelToken(name)]; {
 		case !modelName.MatchString(name):
@@ -43,7 +53,7 @@ func ParseModels(s string) ([]ModelPath, error) {
 		}
 	}
 	if len(models) == 0 && len(errs) == 0 {
-		errs = append(errs, errors.New("models: none given: set MODELS (--models) to the folder of a pipeline, for example models/tiny-emoji"))
+		errs = append(errs, errors.New("models: none given: set MODELS (--models) to the folder of a pipeline, for example models/tiny-emoji, or to a URL as hf://org/repo"))
 	}
 	return models, errors.Join(errs...)
 }

@@ -22,6 +22,10 @@ func TestParseModels(t *testing.T) {
 	}{
 		{"models/tiny-emoji", []ModelPath{{"tiny-emoji", "models/tiny-emoji"}}, ""},
 		{" models/tiny-emoji/ , sd=/data/sd15,", []ModelPath{{"tiny-emoji", "models/tiny-emoji/"}, {"sd", "/data/sd15"}}, ""},
+		{"hf://acme/toy@v1, sd=https://host/a.tar.gz?sig=x=,s3://b/sdxl/", []ModelPath{{"toy", "hf://acme/toy@v1"}, {"sd", "https://host/a.tar.gz?sig=x="}, {"sdxl", "s3://b/sdxl/"}}, ""},
+		{"https://host/b.zip?sig=x=", []ModelPath{{"b", "https://host/b.zip?sig=x="}}, ""},
+		{"hf://toy,x=ftp://host/y", nil, "hf://org/repo"},
+		{"https://host/", nil, "not a model name"},
 		{"", nil, "none given"},
 		{" , ", nil, "none given"},
 		{"/", nil, "not a model name"},

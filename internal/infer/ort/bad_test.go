@@ -85,7 +85,7 @@ func TestBadLibraryChild(t *testing.T) {
 // TestNoGPU: a provider that is not there is an error that says what it needs, never a silent way back to the CPU.
 func TestNoGPU(t *testing.T) {
 	for _, provider := range []string{"cuda", "tensorrt"} {
-		r := &Runtime{opts: Options{Provider: provider, Threads: 1, Logger: quiet()}}
+		r := &Runtime{opts: Options{Provider: provider, Threads: 1, EngineCache: t.TempDir(), Logger: quiet()}}
 		_, err := r.Load(context.Background(), tiny())
 		if !errors.Is(err, ErrLibrary) || !strings.Contains(err.Error(), provider) || !strings.Contains(err.Error(), "driver") {
 			t.Errorf("%s: got %v", provider, err)

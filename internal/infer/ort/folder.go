@@ -40,6 +40,9 @@ type ownConfig struct {
 
 	// ClipSkip is diffusers' clip_skip: how many of the text encoders' last layers the prompt leaves out. The negative prompt never does.
 	ClipSkip int `json:"clip_skip"`
+
+	// Digest is what the pipeline's other files amount to (digest.go); "" leaves it open.
+	Digest string `json:"digest"`
 }
 
 // Defaults are a job's fields that it may leave out, by the model's own stipple.json. Zero means that the file says nothing.
@@ -117,7 +120,7 @@ func (f *folder) read(name string, parse func([]byte) error) error {
 
 // readOwn reads stipple.json where there is one. A field that it does not know is a mistake.
 func (f *folder) readOwn() error {
-	const name = "stipple.json"
+	const name = ownFile
 	if !f.exists(name) {
 		return nil
 	}
@@ -137,6 +140,9 @@ func (f *folder) readOwn() error {
 	}
 	if k := f.own.ClipSkip; k < 0 {
 		return f.bad(name, "clip_skip is %d: must be 0 or the number of layers to leave out", k)
+	}
+	if d := f.own.Digest; d != "" && (len(d) != 64 || strings.Trim(d, "0123456789abcdef") != "") {
+		return f.bad(name, "digest is %q: must be 64 digits of a SHA-256 in lower case (docs/models.md)", d)
 	}
 	return nil
 }

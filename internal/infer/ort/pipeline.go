@@ -21,6 +21,8 @@ type Pipeline struct {
 
 	// precise is the VAE in float32, for pictures that overflow vae; nil where the folder has none.
 	precise *vae
+
+	minSide, maxSide int // pixels: what engines were built for; 0 is no bound
 }
 
 var _ infer.Model = (*Pipeline)(nil)
@@ -36,7 +38,18 @@ func (r *Runtime) Load(ctx context.Context, dir string) (_ *Pipeline, err error)
 		return nil, err
 	}
 	g, _ := errgroup.WithContext(ctx)
-	g.Go(func() (err error) { p.digest, err = digest(ctx, f); return err })
+	if r.opts.Provider == providerTensorRT {
+		// Engines are known by the digest, and are built one after the other: each wants the whole card.
+		if p.digest, err = digest(ctx, f); err != nil {
+			return nil, err
+		}
+		if err := r.planEngines(p, r.inspected.version("libnvinfer.so"), r.inspected.Device); err != nil {
+			return nil, err
+		}
+		g.SetLimit(1)
+	} else {
+		g.Go(func() (err error) { p.digest, err = digest(ctx, f); return err })
+	}
 	for _, s := range p.sessions() {
 		g.Go(func() error { return r.load(s) })
 	}
@@ -111,7 +124,7 @@ func (p *Pipeline) Info() infer.Info {
 		LatentChannels: f.unet.InChannels, ScaleFactor: f.factor(), SizeMultiple: f.factor() * f.unet.halvings(),
 		Width: f.unet.sampleW * f.factor(), Height: f.unet.sampleH * f.factor(),
 		Schedule: f.scheduler, GuidanceEmbedded: p.unet.guidanceDim > 0, OneSample: p.unet.scalarTimestep,
-		Float32Decoder: p.precise != nil,
+		Float32Decoder: p.precise != nil, MinSide: p.minSide, MaxSide: p.maxSide,
 	}
 }
 

@@ -28,11 +28,17 @@ type Options struct {
 	ArenaLimit int64  // bytes that all sessions together may use for activations on the CPU; 0 means three quarters of the memory there is
 	TileSize   int    // pixels, each way, of the largest square that the VAE decodes at once: larger pictures are decoded in tiles; 0 means 1024 or the model's own size
 	Logger     *slog.Logger
+
+	ProviderOptions map[string]string // by ONNX Runtime's names, from ParseProviderOptions
+	EngineCache     string            // tensorrt: folder that engines are kept in
+	EngineSides     [2]int            // tensorrt: shortest and longest side of pictures, in pixels; zero is the model's own size
+	MaxRows         int               // tensorrt: most UNet rows in one call; 0 is 1
 }
 
 // Runtime is ONNX Runtime, loaded. There is one a process.
 type Runtime struct {
-	opts Options
+	opts      Options
+	inspected Inspection // zero on a CPU
 }
 
 var (
@@ -67,7 +73,7 @@ func Open(o Options) (*Runtime, error) {
 		o.Threads = runtime.GOMAXPROCS(0)
 	}
 	if o.Provider == "" {
-		o.Provider = "cpu"
+		o.Provider = providerCPU
 	}
 	if !slices.Contains(Providers, o.Provider) {
 		return nil, fmt.Errorf("provider is %q: must be one of %s", o.Provider, strings.Join(Providers, ", "))
@@ -75,7 +81,17 @@ func Open(o Options) (*Runtime, error) {
 	if o.TileSize != 0 && o.TileSize < leastTile {
 		return nil, fmt.Errorf("TILE_SIZE (--tile-size) is %d: must be at least %d pixels", o.TileSize, leastTile)
 	}
+	if err := CheckProviderOptions(o.Provider, o.ProviderOptions); err != nil {
+		return nil, fmt.Errorf("PROVIDER_OPTIONS (--provider-options): %w", err)
+	}
+	if o.Provider == providerTensorRT && o.EngineCache == "" {
+		return nil, errors.New("no folder to keep engines in: set ENGINE_CACHE (--engine-cache)")
+	}
 	library, err := findLibrary(o.Library)
+	if err != nil {
+		return nil, err
+	}
+	found, err := Inspect(o)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +112,7 @@ func Open(o Options) (*Runtime, error) {
 	if v := native.GetVersion(); !slices.Contains(tested, v) {
 		o.Logger.Warn("this version of ONNX Runtime was never checked against the reference pictures", slog.String("version", v), slog.Any("checked", tested))
 	}
-	r := &Runtime{opts: o}
+	r := &Runtime{opts: o, inspected: found}
 	if err := r.shareArena(); err != nil {
 		return nil, errors.Join(err, native.DestroyEnvironment())
 	}
@@ -128,7 +144,7 @@ func findLibrary(path string) (string, error) {
 		if _, err := os.Stat(path); err != nil {
 			return "", fmt.Errorf("%w: %w: ONNXRUNTIME_LIB (--onnxruntime-lib) must name libonnxruntime's file; `make ort` fetches one", ErrLibrary, err)
 		}
-		return path, nil
+		return filepath.EvalSymlinks(path) // ONNX Runtime looks for its providers beside the name by which it was loaded
 	}
 	exe, err := os.Executable()
 	if err != nil {
@@ -138,7 +154,7 @@ func findLibrary(path string) (string, error) {
 	if _, err := os.Stat(path); err != nil {
 		return "", fmt.Errorf("%w: %s is not there: `make build` puts it beside the binaries, or set ONNXRUNTIME_LIB (--onnxruntime-lib) to one; `make ort` fetches it", ErrLibrary, path)
 	}
-	return path, nil
+	return filepath.EvalSymlinks(path)
 }
 
 // libraryError says what a failure to load means; the binding tells a too old library only by a number.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ type session struct {
 	in, out []onnx.Value // in the order of the calls' tensors
 	native  *native.DynamicAdvancedSession
 	frames  frames
+	engine  *engine // of TensorRT; nil on other providers
 }
 
 // plan returns the session of a part's graph with the outputs wanted, not loaded yet, once what it takes and gives has been checked.
@@ -44,7 +46,15 @@ func (f *folder) plan(part string, outputs ...string) (*session, error) {
 
 // load builds a session that was planned.
 func (r *Runtime) load(s *session) error {
-	o, err := r.sessionOptions()
+	if s.engine != nil {
+		if err := s.engine.prepare(); err != nil {
+			return err
+		}
+		if !s.engine.built() {
+			r.opts.Logger.Info("building an engine, which takes minutes, once", slog.String("graph", s.path), slog.String("folder", s.engine.folder()))
+		}
+	}
+	o, err := r.sessionOptions(s.engine)
 	if err != nil {
 		return err
 	}

@@ -198,8 +198,12 @@ func (t *textEncoder) encode(ctx context.Context, ids []int64, negative bool, e 
 	return nil
 }
 
+// inputs are the shapes of a call with n tokens.
+func (t *textEncoder) inputs(n int) []spec {
+	return []spec{{"input_ids", t.session.in[0].Elem, []int64{1, int64(n)}}}
+}
+
 func (t *textEncoder) frame(n int) (*frame, error) {
-	in := []spec{{"input_ids", t.session.in[0].Elem, []int64{1, int64(n)}}}
 	out := make([]spec, len(t.session.out))
 	for i, v := range t.session.out {
 		out[i] = spec{v.Name, v.Elem, []int64{1, int64(n), int64(t.hidden)}}
@@ -207,5 +211,5 @@ func (t *textEncoder) frame(n int) (*frame, error) {
 			out[i].dims = []int64{1, int64(t.projection)}
 		}
 	}
-	return newFrame(frameKey{rows: 1}, in, out)
+	return newFrame(frameKey{rows: 1}, t.inputs(n), out)
 }

@@ -120,17 +120,22 @@ func (p *Pipeline) Denoise(ctx context.Context, c *infer.Call) (err error) {
 }
 
 func (u *unet) frame(key frameKey, c *infer.Call) (*frame, error) {
+	v := u.session.out[0]
+	out := []spec{{v.Name, v.Elem, append([]int64{int64(key.rows)}, inputs["sample"].dims(u, c)...)}}
+	return newFrame(key, u.inputs(key.rows, c), out)
+}
+
+// inputs are the shapes of a call of c's size with so many rows.
+func (u *unet) inputs(rows int, c *infer.Call) []spec {
 	var in []spec
 	for _, v := range u.session.in {
-		dims := append([]int64{int64(key.rows)}, inputs[v.Name].dims(u, c)...)
+		dims := append([]int64{int64(rows)}, inputs[v.Name].dims(u, c)...)
 		if v.Name == "timestep" && u.scalarTimestep {
 			dims = []int64{1}[:len(v.Dims)]
 		}
 		in = append(in, spec{v.Name, v.Elem, dims})
 	}
-	v := u.session.out[0]
-	out := []spec{{v.Name, v.Elem, append([]int64{int64(key.rows)}, inputs["sample"].dims(u, c)...)}}
-	return newFrame(key, in, out)
+	return in
 }
 
 // guidanceEmbedding is diffusers' get_guidance_scale_embedding: sines and cosines of 1000·w at dim/2 frequencies, in float32.

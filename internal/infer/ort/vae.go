@@ -130,8 +130,14 @@ func (v *vae) unscale(x []float32) []float32 {
 }
 
 func (v *vae) frame(key frameKey) (*frame, error) {
-	w, h := int64(key.width), int64(key.height)
-	in := []spec{{v.session.in[0].Name, v.session.in[0].Elem, []int64{1, int64(v.channels), h, w}}}
-	out := []spec{{v.session.out[0].Name, v.session.out[0].Elem, []int64{1, 3, h * int64(v.factor), w * int64(v.factor)}}}
+	in, out := v.specs(infer.Size{Width: key.width, Height: key.height})
 	return newFrame(key, in, out)
+}
+
+// specs are the shapes of a call of that size.
+func (v *vae) specs(s infer.Size) (in, out []spec) {
+	w, h := int64(s.Width), int64(s.Height)
+	in = []spec{{v.session.in[0].Name, v.session.in[0].Elem, []int64{1, int64(v.channels), h, w}}}
+	out = []spec{{v.session.out[0].Name, v.session.out[0].Elem, []int64{1, 3, h * int64(v.factor), w * int64(v.factor)}}}
+	return in, out
 }

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/stipple-ai/stipple/internal/flagenv"
+	"github.com/stipple-ai/stipple/internal/infer/ort"
+	"github.com/stipple-ai/stipple/internal/worker"
+)
+
+const warmManual = `Warm does what a worker does before it is ready, and ends: it downloads models that are URLs into the cache, checks them, loads them, and
+draws one step in every row shape. With PROVIDER=tensorrt that builds the engines, which takes minutes and is kept for the next start of any worker
+with the same model, card, driver and shapes. It connects to no queue and no store of pictures. Run it while an image is built, in an init
+container, or before a machine takes traffic.
+
+  worker warm --models hf://org/repo@revision
+  worker warm --models hf://org/repo@revision --download
+  worker warm --models sdxl=/models/sdxl --provider tensorrt --max-rows 16
+
+Exit codes: 0 warm, 1 something broke, 2 a setting, a library or a model that cannot work.`
+
+// warmFlags are those of `worker warm`, by the names of the worker's.
+type warmFlags struct {
+	models, arena, rowShapes string
+	logLevel, logFormat      string
+	download                 bool
+	config                   worker.Config
+	sources                  sources
+	provider                 providerFlags
+}
+
+func (f *warmFlags) define(fs *pflag.FlagSet) {
+	fs.StringVar(&f.models, "models", "", "pipelines, as a worker takes them: folders, hf://org/repo@revision, s3://bucket/prefix or https://")
+	f.sources.define(fs)
+	fs.BoolVar(&f.download, "download", false, "download and check alone, load nothing: for machines without the worker's GPU")
+	flagenv.Bind(fs, "download", "WARM_DOWNLOAD")
+	defineRuntime(fs, &f.config.Runtime, &f.arena)
+	f.provider.define(fs)
+	fs.IntVar(&f.config.Runtime.Threads, "threads", 0, "threads of one call on the CPU")
+	fs.IntVar(&f.config.MaxRows, "max-rows", 0, "most UNet rows in one call, as the worker will have it")
+	fs.StringVar(&f.rowShapes, "row-shapes", "", "row counts that calls are padded to, as the worker will have them")
+	fs.IntVar(&f.config.Lanes, "lanes", 0, "UNet calls at once, as the worker will have it")
+	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	fs.StringVar(&f.logFormat, "log-format", "text", "json or text; the log goes to standard error")
+}
+
+// warmCommand is `worker warm`. forget makes the next signal end the process, as it must while a provider compiles a model.
+func warmCommand(forget func(), getenv func(string) string) *cobra.Command {
+	f := &warmFlags{}
+	cmd := &cobra.Command{
+		Use:   "warm [flags]",
+		Short: "Download, check and load models, and build what the provider keeps of them",
+		Long:  warmManual,
+		Args:  func(cmd *cobra.Command, args []string) error { return config(cobra.NoArgs(cmd, args)) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := flagenv.Apply(cmd.Flags(), getenv); err != nil {
+				return config(err)
+			}
+			defer context.AfterFunc(cmd.Context(), forget)()
+			return f.run(cmd)
+		},
+	}
+	cmd.Flags().SortFlags = false
+	f.define(cmd.Flags())
+	flagenv.Describe(cmd.Flags())
+	return cmd
+}
+
+// finish judges the flags.
+func (f *warmFlags) finish() (c worker.Config, fellBack error, err error) {
+	c = f.config
+	var errs []error
+	c.Models, err = worker.ParseModels(f.models)
+	errs = append(errs, err)
+	if c.RowShapes, err = parseInts(f.rowShapes); err != nil {
+		errs = append(errs, fmt.Errorf("ROW_SHAPES (--row-shapes) is %q: must be whole numbers, comma-separated", f.rowShapes))
+	}
+	if c.Runtime.ArenaLimit, err = parseBytes(f.arena); err != nil {
+		errs = append(errs, fmt.Errorf("ARENA_LIMIT (--arena-limit) is %q: %w", f.arena, err))
+	}
+	fellBack, err = f.provider.apply(&c.Runtime)
+	if err = errors.Join(append(errs, err)...); err != nil {
+		return c, nil, err
+	}
+	c, err = c.Normalize()
+	return c, fellBack, err
+}
+
+func (f *warmFlags) run(cmd *cobra.Command) error {
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	logger, err := (&settings{logLevel: f.logLevel, logFormat: f.logFormat}).logger(cmd.ErrOrStderr())
+	if err != nil {
+		return config(err)
+	}
+	c, fellBack, err := f.finish()
+	if err != nil {
+		return config(err)
+	}
+	if fellBack != nil {
+		logger.Warn("the provider cannot work: the CPU is used", errorAttr(fellBack))
+	}
+	c.Logger, c.Runtime.Logger, c.Version = logger, logger, version()
+	if c.Models, err = f.sources.fetch(ctx, c.Models, logger, cmd.ErrOrStderr()); err != nil {
+		return config(err)
+	}
+	if f.download {
+		for _, m := range c.Models {
+			begin := time.Now()
+			digest, err := ort.Verify(ctx, m.Dir)
+			if err != nil {
+				return config(fmt.Errorf("model %s: %w", m.Name, err))
+			}
+			fmt.Fprintf(out, "%s is whole: digest %.12s, in %s (checked in %v)\n", m.Name, digest, m.Dir, time.Since(begin).Round(time.Millisecond))
+		}
+		return nil
+	}
+	return worker.Warm(ctx, c, func(m worker.Warmed, took time.Duration) {
+		fmt.Fprintf(out, "%s is warm: digest %.12s, rows %s, provider %s, %v\n", m.Name, m.Digest, joinInts(m.Rows), c.Runtime.Provider, took.Round(time.Millisecond))
+	})
+}

@@ -48,8 +48,8 @@ trap 'exit 143' TERM
 mkdir -p -- "$stage/out/cuda"
 say "fetching ONNX Runtime $version for CUDA, and NVIDIA's libraries (about 2 GB, once) …"
 TMPDIR=$stage $python -m pip install --quiet --no-cache-dir --no-deps --no-compile --only-binary=:all: --require-hashes \
-	--implementation cp --python-version 3.12 --abi cp312 --abi abi3 --abi none \
-	--platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
+	--implementation cp --python-version 3.13 --abi cp313 --abi abi3 --abi none \
+	--platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux2014_x86_64 --platform manylinux2010_x86_64 --platform manylinux1_x86_64 \
 	--target "$stage/wheels" --requirement "$pins" >&2 ||
 	die "the libraries could not be fetched (see above); behind a mirror, configure pip for it"
 

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/stipple-ai/stipple/internal/infer"
@@ -23,7 +24,7 @@ func Warm(ctx context.Context, cfg Config, told func(Warmed, time.Duration)) (er
 	if err != nil {
 		return &ConfigError{err}
 	}
-	t, err := otel.Setup(ctx, otel.Options{Getenv: func(string) string { return "" }, Logger: cfg.Logger, ServiceVersion: cfg.Version})
+	t, err := otel.Setup(ctx, otel.Options{Getenv: func(string) string { return "" }, Logger: slog.New(slog.DiscardHandler), ServiceVersion: cfg.Version})
 	if err != nil {
 		return err
 	}

@@ -105,12 +105,15 @@ func (r *Runtime) providerError(err error) error {
 	return fmt.Errorf("%w: provider %s on device %d: %s: %s", ErrLibrary, r.opts.Provider, r.opts.Device, text, providerHint(text))
 }
 
+const updateDriver = "update NVIDIA's driver: CUDA 13 needs 580 or newer"
+
 // providerHint says what to do where a provider that all libraries are there for refuses all the same.
 func providerHint(text string) string {
 	for _, h := range []struct{ mark, hint string }{
+		{"driver version is insufficient", updateDriver},
+		{"not supported in the installed CUDA driver", updateDriver},
 		{"Unknown provider option", "this version of ONNX Runtime does not have the option: take it out of PROVIDER_OPTIONS (--provider-options)"},
 		{"Failed to parse provider option", "correct it in PROVIDER_OPTIONS (--provider-options)"},
-		{"driver version is insufficient", "update NVIDIA's driver: CUDA 13 needs 580 or newer"},
 		{"no CUDA-capable device", "the driver sees no GPU: has the container one (--gpus), and does CUDA_VISIBLE_DEVICES name one?"},
 		{"invalid device ordinal", "DEVICE (--device) counts from 0, over the devices in CUDA_VISIBLE_DEVICES"},
 		{"out of memory", "something else fills the device: nvidia-smi says what"},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stipple-ai/stipple/internal/batch"
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 )
 
@@ -43,9 +44,6 @@ type failureLine struct {
 // shownFailures bounds the failures that are told.
 const shownFailures = 5
 
-// rateOver is how far back the rate of a batch's results looks.
-const rateOver = time.Minute
-
 // readBatch gathers the status of a batch: one pass over its results.
 func (w waiting) readBatch(ctx context.Context) (batchStatus, error) {
 	b := batchStatus{Type: "batch_status", BatchID: w.batch, Failures: []failureLine{}, Prefix: w.store.config.Prefix + w.batch + "/", Bucket: w.store.config.Bucket}
@@ -63,13 +61,13 @@ func (w waiting) readBatch(ctx context.Context) (batchStatus, error) {
 		return b, err
 	}
 	var tally queue.Tally
-	var times rateOfResults
+	var times ops.Rate
 	for r, err := range w.client.ReadResults(ctx, w.batch) {
 		if err != nil {
 			return b, err
 		}
 		tally.Add(r.Result)
-		times.add(r.Stored)
+		times.Add(r.Stored)
 		b.note(r.Result)
 	}
 	last := batch.Update{Summary: tally.Summary(), Total: b.Total, State: b.State, Kept: record.Summary}
@@ -86,7 +84,7 @@ func (w waiting) readBatch(ctx context.Context) (batchStatus, error) {
 		if b.outcome, err = w.outcome(ctx, last); err != nil {
 			return b, err
 		}
-	} else if b.Rate = times.perSecond(time.Now()); b.Rate > 0 {
+	} else if b.Rate = times.PerSecond(time.Now()); b.Rate > 0 {
 		b.SecondsLeft = float64(missing) / b.Rate
 	}
 	b.Summary, b.Source, b.Unknown = b.outcome.Summary, b.outcome.Source, b.outcome.Unknown
@@ -104,42 +102,4 @@ func (b *batchStatus) note(r queue.Result) {
 	if (r.Status == queue.Failed || r.Status == queue.Expired) && len(b.Failures) < shownFailures {
 		b.Failures = append(b.Failures, failureLine{r.Identity().String(), r.Status, r.Error, r.TraceID})
 	}
-}
-
-// rateOfResults knows how many results were stored in the last minute, from the times at which they were, in order.
-type rateOfResults struct {
-	first  time.Time
-	recent []time.Time // not older than rateOver before the last
-}
-
-func (r *rateOfResults) add(t time.Time) {
-	if r.first.IsZero() {
-		r.first = t
-	}
-	r.recent = append(r.recent, t)
-	if len(r.recent)%4096 == 0 {
-		r.trim(t)
-	}
-}
-
-// trim forgets what is older than rateOver before t.
-func (r *rateOfResults) trim(t time.Time) {
-	i := 0
-	for i < len(r.recent) && t.Sub(r.recent[i]) > rateOver {
-		i++
-	}
-	r.recent = append(r.recent[:0], r.recent[i:]...)
-}
-
-// perSecond is the rate over the minute before now, by the broker's clock if that is ahead.
-func (r *rateOfResults) perSecond(now time.Time) float64 {
-	if len(r.recent) == 0 {
-		return 0
-	}
-	if last := r.recent[len(r.recent)-1]; last.After(now) {
-		now = last
-	}
-	r.trim(now)
-	over := min(max(now.Sub(r.first), time.Second), rateOver)
-	return float64(len(r.recent)) / over.Seconds()
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stipple-ai/stipple/internal/batch"
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 )
 
@@ -99,22 +100,16 @@ type cancelled struct {
 }
 
 func (a *app) cancel(ctx context.Context, c *queue.Client, t target, asJSON bool) error {
-	if err := exists(ctx, c, t); err != nil {
-		return err
+	purged, err := ops.Cancel(ctx, c, t.batch, t.index)
+	if err != nil {
+		return callers(err)
 	}
 	line := cancelled{Type: "cancelled", BatchID: t.batch}
 	var text string
 	if t.index >= 0 {
-		if err := c.CancelJob(ctx, t.batch, t.index); err != nil {
-			return err
-		}
 		line.Index = &t.index
 		text = fmt.Sprintf("%s/%d is cancelled, unless it is done already", t.batch, t.index)
 	} else {
-		purged, err := c.CancelBatch(ctx, t.batch)
-		if err != nil {
-			return err
-		}
 		line.Purged = &purged
 		text = fmt.Sprintf("%s is cancelled: %s taken out of the queue; those that run stop at their next step", t.batch, wasOrWere(purged, "job"))
 	}
@@ -132,21 +127,10 @@ func wasOrWere(n uint64, noun string) string {
 	return count(int64(n), noun) + " were"
 }
 
-// exists refuses what is a slip: a batch that has no record and no jobs, and an index that no job of it has.
-func exists(ctx context.Context, c *queue.Client, t target) error {
-	b, err := c.GetBatch(ctx, t.batch)
-	if errors.Is(err, queue.ErrNoBatch) {
-		n, waitErr := c.WaitingJobs(ctx, t.batch)
-		if waitErr != nil {
-			return waitErr
-		}
-		if n == 0 {
-			return input(fmt.Errorf("%w, and none of its jobs is in the queue; is --queue-prefix right?", err))
-		}
-		return nil // others than enqueue published it
-	}
-	if err == nil && b.Total > 0 && t.index >= b.Total {
-		return input(fmt.Errorf("batch %s has jobs 0 to %d, and no %d", t.batch, b.Total-1, t.index))
+// callers marks an error that the caller has to mend as such.
+func callers(err error) error {
+	if _, mine := errors.AsType[ops.InputError](err); mine {
+		return input(err)
 	}
 	return err
 }

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stipple-ai/stipple/internal/batch"
 	"github.com/stipple-ai/stipple/internal/flagenv"
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 )
 
@@ -110,14 +110,7 @@ type requeuing struct {
 
 // requeue puts back one. What cannot be put back is no error.
 func (r *requeuing) requeue(ctx context.Context, d queue.DeadMessage) error {
-	// The counts in the record are no longer those of the batch.
-	if !r.touched[d.ID.Batch] {
-		if err := batch.KeepSummary(ctx, r.client, d.ID.Batch, nil); err != nil && !errors.Is(err, queue.ErrNoBatch) {
-			return err
-		}
-		r.touched[d.ID.Batch] = true
-	}
-	id, err := r.client.Requeue(ctx, d)
+	id, err := ops.Requeue(ctx, r.client, d, r.touched)
 	switch {
 	case errors.Is(err, queue.ErrNotRequeued), errors.Is(err, queue.ErrJobCancelled):
 		r.sum.Kept++

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stipple-ai/stipple/internal/batch"
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 )
 
@@ -154,16 +155,16 @@ func (f *enqueueFlags) addPace(ctx context.Context, c batch.Census, e *estimate)
 	if slices.Contains(c.Models, "") && len(models) == 1 {
 		named = append(slices.Clone(named), models[0].Name)
 	}
-	workers, err := hearWorkers(ctx, client)
+	workers, err := ops.HearWorkers(ctx, client)
 	if err != nil || ctx.Err() != nil {
 		return "", interrupted(ctx, err, "nothing was sent")
 	}
-	workers = serving(workers, named)
+	workers = ops.Serving(workers, named)
 	e.Steps = steps(c.Work, models)
 	e.Pace = &paceEstimate{Workers: len(workers), StepsPerSecond: pace(workers)}
 	switch {
 	case len(workers) == 0:
-		return fmt.Sprintf("no worker of these models was heard within %v", hearFor), nil
+		return fmt.Sprintf("no worker of these models was heard within %v", ops.HearFor), nil
 	case e.Pace.StepsPerSecond == 0:
 		return fmt.Sprintf("%s is heard, and none is drawing", count(int64(len(workers)), "worker")), nil
 	case e.Steps == 0:

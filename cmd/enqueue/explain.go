@@ -91,7 +91,7 @@ func (a *app) explain(ctx context.Context, f *explainFlags, arg string) error {
 	if f.json {
 		return writeLine(a.stdout, e)
 	}
-	e.write(a.stdout, a.width, time.Now())
+	explanationText{&e}.write(a.stdout, a.width, time.Now())
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stipple-ai/stipple/internal/ledger"
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 	"github.com/stipple-ai/stipple/internal/upload"
 )
@@ -28,46 +29,46 @@ func TestExplainText(t *testing.T) {
 	}
 	image := &queue.Image{Bucket: "images", Key: "monday/00000007-954ff402820dd465.jpg", ContentType: "image/jpeg", Width: 16, Height: 8, Size: 999, SHA256: "aa", PixelsSHA256: pic.SHA256()}
 	times := p.times
-	base := func() explanation { return explanation{Type: "explanation", Notes: []string{}} }
+	base := func() ops.Explanation { return ops.Explanation{Type: "explanation", Notes: []string{}} }
 
 	whole := base()
 	whole.ID, whole.File = "monday/7", "pictures/00000007.jpg"
-	whole.takeFile(meta)
-	whole.takeResult(queue.Result{BatchID: "monday", Index: 7, Status: queue.Succeeded, Image: image, Model: "sd15", ModelDigest: "sha256:dd", TraceID: paintTrace,
+	whole.TakeFile(meta)
+	whole.TakeResult(queue.Result{BatchID: "monday", Index: 7, Status: queue.Succeeded, Image: image, Model: "sd15", ModelDigest: "sha256:dd", TraceID: paintTrace,
 		Seed: new(queue.Seed(42)), Attempt: 1, Worker: "rembrandt", Timings: &times, RowsMean: 8, PromptTruncated: true})
-	whole.account()
-	b := &batchTime{}
-	b.time.Add(now, 0)
-	b.time.Add(now.Add(-10*time.Second), 2*time.Second)
-	b.Jobs, b.Wall, b.Share = b.time.Jobs, queue.Millis(b.time.Wall()), queue.Mean(b.time.Share(whole.ledger))
+	whole.Account()
+	b := &ops.BatchTime{}
+	b.Time.Add(now, 0)
+	b.Time.Add(now.Add(-10*time.Second), 2*time.Second)
+	b.Jobs, b.Wall, b.Share = b.Time.Jobs, queue.Millis(b.Time.Wall()), queue.Mean(b.Time.Share(whole.Accounted))
 	whole.Batch = b
 
 	alone := base()
 	alone.File, alone.Status = "x.jpg", queue.Succeeded
-	alone.takeFile(meta)
-	alone.account()
+	alone.TakeFile(meta)
+	alone.Account()
 	alone.Notes = append(alone.Notes, "the queue was not asked: it is\naway")
 
 	object := base()
 	object.ID, object.Status = "monday/7", queue.Succeeded
-	object.takeObject("images", upload.Object{Key: image.Key, Size: 999, Metadata: upload.Metadata{Spec16: "954ff402820dd465", Seed: 42, Width: 16, Height: 8, Worker: "rembrandt",
+	object.TakeObject("images", upload.Object{Key: image.Key, Size: 999, Metadata: upload.Metadata{Spec16: "954ff402820dd465", Seed: 42, Width: 16, Height: 8, Worker: "rembrandt",
 		Attempt: 1, Model: "sd15", Timings: upload.Timings{Wait: time.Second, Denoise: 3 * time.Second}}})
-	object.account()
+	object.Account()
 
 	waits := base()
-	waits.ID, waits.Status, waits.Why = "monday/9", statusWaiting, "it waits in the queue"
-	waits.takeJob(job)
-	waits.Queue = &queuePlace{State: statusWaiting, Priority: queue.Low, Published: now.Add(-90 * time.Second), Ahead: 12, Consumer: true,
+	waits.ID, waits.Status, waits.Why = "monday/9", ops.StatusWaiting, "it waits in the queue"
+	waits.TakeJob(job)
+	waits.Queue = &ops.QueuePlace{State: ops.StatusWaiting, Priority: queue.Low, Published: now.Add(-90 * time.Second), Ahead: 12, Consumer: true,
 		LastError: &queue.ResultError{Type: queue.TypePanic, Message: "no"}, Starts: 1}
 
 	failed := base()
 	failed.ID = "monday/3"
-	failed.takeResult(queue.Result{Status: queue.Failed, Error: &queue.ResultError{Type: queue.TypeModelError, Message: "it\nbroke"}, Model: "sd15", Attempt: 5, Worker: "w"})
-	failed.account()
+	failed.TakeResult(queue.Result{Status: queue.Failed, Error: &queue.ResultError{Type: queue.TypeModelError, Message: "it\nbroke"}, Model: "sd15", Attempt: 5, Worker: "w"})
+	failed.Account()
 
 	var text strings.Builder
-	for _, e := range []explanation{whole, alone, object, waits, failed} {
-		e.write(&text, 0, now)
+	for _, e := range []ops.Explanation{whole, alone, object, waits, failed} {
+		explanationText{&e}.write(&text, 0, now)
 		text.WriteString("\n")
 	}
 	golden(t, "explain.txt", text.String())
@@ -80,16 +81,16 @@ func TestExplainText(t *testing.T) {
 // TestRowsOfTheLedger holds that a guided picture counts with two rows, wherever its guidance is found.
 func TestRowsOfTheLedger(t *testing.T) {
 	for _, tt := range []struct {
-		e    explanation
+		e    ops.Explanation
 		want int
 	}{
-		{explanation{}, 1},
-		{explanation{Settings: map[string]string{"CFG scale": "7.5"}}, 2},
-		{explanation{Settings: map[string]string{"CFG scale": "1"}}, 1},
-		{explanation{Settings: map[string]string{"CFG scale": "7.5"}, job: &queue.Job{GuidanceScale: new(0.5)}}, 1},
-		{explanation{job: &queue.Job{GuidanceScale: new(2.0)}}, 2},
+		{ops.Explanation{}, 1},
+		{ops.Explanation{Settings: map[string]string{"CFG scale": "7.5"}}, 2},
+		{ops.Explanation{Settings: map[string]string{"CFG scale": "1"}}, 1},
+		{ops.Explanation{Settings: map[string]string{"CFG scale": "7.5"}, Decoded: &queue.Job{GuidanceScale: new(0.5)}}, 1},
+		{ops.Explanation{Decoded: &queue.Job{GuidanceScale: new(2.0)}}, 2},
 	} {
-		if got := tt.e.rows(); got != tt.want {
+		if got := tt.e.Rows(); got != tt.want {
 			t.Errorf("%+v has %d rows, want %d", tt.e, got, tt.want)
 		}
 	}
@@ -176,9 +177,9 @@ func TestExplainRefuses(t *testing.T) {
 
 func TestBatchShareOfALedger(t *testing.T) {
 	l := ledger.New(ledger.Times{Denoise: time.Second, Total: 2 * time.Second})
-	var b batchTime
-	b.time.Add(time.Unix(100, 0), 4*time.Second)
-	if got := b.time.Share(l); got != 0.25 {
+	var b ops.BatchTime
+	b.Time.Add(time.Unix(100, 0), 4*time.Second)
+	if got := b.Time.Share(l); got != 0.25 {
 		t.Errorf("%v", got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 	"github.com/stipple-ai/stipple/internal/upload"
 )
@@ -25,7 +26,7 @@ type explainer struct {
 	picture *pictureFile  // nil until a file or object was read
 	result  *queue.Result // nil for none
 	known   bool          // something is known of the subject
-	e       explanation
+	e       ops.Explanation
 }
 
 // newExplainer takes flags that were checked.
@@ -34,14 +35,14 @@ func newExplainer(s subject, broker *brokerFlags, store storeFlags, timeout time
 	if s.bucket != "" {
 		x.stores.config.Bucket = s.bucket
 	}
-	x.e = explanation{Type: "explanation", File: s.file, Notes: []string{}}
+	x.e = ops.Explanation{Type: "explanation", File: s.file, Notes: []string{}}
 	return x
 }
 
 func (x *explainer) close() { x.stores.close() }
 
 // explain gathers, and fails where nothing is known.
-func (x *explainer) explain(ctx context.Context) (explanation, error) {
+func (x *explainer) explain(ctx context.Context) (ops.Explanation, error) {
 	if x.subject.file != "" {
 		if err := x.readFile(); err != nil {
 			return x.e, input(err)
@@ -58,9 +59,9 @@ func (x *explainer) explain(ctx context.Context) (explanation, error) {
 		return x.e, input(fmt.Errorf("nothing is known of %s: %s", x.name(), strings.Join(x.e.Notes, "; ")))
 	}
 	x.compare()
-	x.e.account()
+	x.e.Account()
 	if b := x.e.Batch; b != nil && x.e.Ledger != nil {
-		b.Share = queue.Mean(b.time.Share(x.e.ledger))
+		b.Share = queue.Mean(b.Time.Share(x.e.Accounted))
 	}
 	return x.e, nil
 }
@@ -86,7 +87,7 @@ func (x *explainer) notef(format string, args ...any) {
 func (x *explainer) take(r queue.Result) {
 	x.result, x.known = &r, true
 	x.subject.job = target{r.BatchID, r.Index}
-	x.e.takeResult(r)
+	x.e.TakeResult(r)
 }
 
 // readFile reads a local picture, and the manifest beside it.
@@ -97,7 +98,7 @@ func (x *explainer) readFile() error {
 	}
 	x.picture, x.known = &p, true
 	x.e.Status = queue.Succeeded
-	x.e.takeFile(p.meta)
+	x.e.TakeFile(p.meta)
 	r, found, err := p.beside(x.subject.file)
 	switch {
 	case err != nil:
@@ -149,6 +150,17 @@ func (x *explainer) optional(ctx context.Context) (*queue.Client, func() error, 
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return x.broker.dial(bounded, slog.New(slog.DiscardHandler))
+}
+
+// askJob asks the queue about a job, and how long its batch took.
+func (x *explainer) askJob(ctx context.Context, c *queue.Client) error {
+	job := x.subject.job
+	asked := ops.Inquiry{Batch: job.batch, Index: job.index, Explanation: &x.e, Timeout: x.timeout, Prefix: x.stores.config.Prefix, Store: x.stores.get}
+	if err := asked.Ask(ctx, c); err != nil {
+		return callers(err)
+	}
+	x.result, x.known, x.subject.key = asked.Result, asked.Known, asked.Key
+	return x.askBatch(ctx, c)
 }
 
 // askMore asks the queue about a file or an object.
@@ -213,7 +225,7 @@ func (x *explainer) search(ctx context.Context, c *queue.Client) (r queue.Result
 
 // askBatch measures the batch of the job.
 func (x *explainer) askBatch(ctx context.Context, c *queue.Client) error {
-	b := &batchTime{}
+	b := &ops.BatchTime{}
 	for r, err := range c.ReadResults(ctx, x.subject.job.batch) {
 		if err != nil {
 			return err
@@ -222,10 +234,10 @@ func (x *explainer) askBatch(ctx context.Context, c *queue.Client) error {
 		if r.Timings != nil {
 			total = time.Duration(r.Timings.Total)
 		}
-		b.time.Add(r.Stored, total)
+		b.Time.Add(r.Stored, total)
 	}
-	if b.time.Jobs > 0 {
-		b.Jobs, b.Wall = b.time.Jobs, queue.Millis(b.time.Wall())
+	if b.Time.Jobs > 0 {
+		b.Jobs, b.Wall = b.Time.Jobs, queue.Millis(b.Time.Wall())
 		x.e.Batch = b
 	}
 	return nil
@@ -239,7 +251,7 @@ func (x *explainer) askStore(ctx context.Context) {
 	if x.e.Image != nil {
 		bucket, key = x.e.Image.Bucket, x.e.Image.Key
 	}
-	if key == "" || x.picture != nil && x.e.timesFrom == fromResult { // the object knows nothing else
+	if key == "" || x.picture != nil && x.e.TimesFrom == ops.FromResult { // the object knows nothing else
 		return
 	}
 	store, err := x.stores.get(bounded, bucket)
@@ -265,29 +277,14 @@ func (x *explainer) askStore(ctx context.Context) {
 	if x.e.Status == "" {
 		x.e.Status = queue.Succeeded
 	}
-	x.e.takeObject(store.Bucket(), o)
+	x.e.TakeObject(store.Bucket(), o)
 	if x.picture == nil {
 		p, err := newPicture(o.Body)
 		if err != nil {
 			x.notef("the object: %v", err)
 		}
 		x.picture = &p
-		x.fileTells(p.meta)
-	}
-}
-
-// fileTells takes what an object's file tells beyond the records.
-func (x *explainer) fileTells(m upload.FileMeta) {
-	before := x.e
-	x.e.takeFile(m)
-	if before.TraceID != "" {
-		x.e.TraceID = before.TraceID
-	}
-	if before.ModelDigest != "" {
-		x.e.ModelDigest = before.ModelDigest
-	}
-	if before.Model != "" {
-		x.e.Model = before.Model
+		x.e.AddFile(p.meta)
 	}
 }
 

@@ -9,11 +9,15 @@ import (
 	"unicode"
 
 	"github.com/stipple-ai/stipple/internal/ledger"
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 )
 
-// write writes an explanation for people, on a terminal so many characters wide; 0 is none.
-func (e *explanation) write(w io.Writer, width int, now time.Time) {
+// explanationText is an explanation for people.
+type explanationText struct{ *ops.Explanation }
+
+// write writes it, on a terminal so many characters wide; 0 is none.
+func (e explanationText) write(w io.Writer, width int, now time.Time) {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "%-11s %s\n", name, escaped(fmt.Sprintf(format, args...)))
 	}
@@ -60,10 +64,10 @@ func (e *explanation) write(w io.Writer, width int, now time.Time) {
 }
 
 // writeJob writes what the picture was drawn from.
-func (e *explanation) writeJob(line func(name, format string, args ...any)) {
-	if e.job != nil {
-		line("prompt", "%s", queue.Or(e.job.Prompt, ""))
-		if negative := queue.Or(e.job.NegativePrompt, ""); negative != "" {
+func (e explanationText) writeJob(line func(name, format string, args ...any)) {
+	if e.Decoded != nil {
+		line("prompt", "%s", queue.Or(e.Decoded.Prompt, ""))
+		if negative := queue.Or(e.Decoded.NegativePrompt, ""); negative != "" {
 			line("negative", "%s", negative)
 		}
 		if e.PromptTruncated {
@@ -85,10 +89,10 @@ func (e *explanation) writeJob(line func(name, format string, args ...any)) {
 }
 
 // parameters are the job's fields, and behind them in brackets what the model's defaults were for those it leaves out.
-func (e *explanation) parameters() string {
+func (e explanationText) parameters() string {
 	var job queue.Job
-	if e.job != nil {
-		job = *e.job
+	if e.Decoded != nil {
+		job = *e.Decoded
 	}
 	var set []string
 	add := func(field string, value, model string) {
@@ -122,27 +126,27 @@ func text[T any](p *T, format func(T) string) string {
 }
 
 // writeLedger writes where the time went.
-func (e *explanation) writeLedger(w io.Writer, width int) {
+func (e explanationText) writeLedger(w io.Writer, width int) {
 	if e.Ledger == nil {
 		return
 	}
 	fmt.Fprintln(w)
-	e.ledger.Write(w, width)
+	e.Accounted.Write(w, width)
 	if e.Ledger.RowsMean > 0 {
 		fmt.Fprintf(w, "rows_mean %.3g: of each call of the denoising about %s was its own\n", float64(e.Ledger.RowsMean), ledger.Percent(e.ownOfCalls()))
 	}
-	if e.Ledger.Source == fromObject {
+	if e.Ledger.Source == ops.FromObject {
 		fmt.Fprintln(w, "by the object, which does not know of the upload; the total is what it does know of")
 	}
 	if b := e.Batch; b != nil {
 		fmt.Fprintf(w, "its own %s are %s of the %s that %s of its batch took, from the first that a worker got to the last result\n",
-			ledger.Milliseconds(e.ledger.Own), ledger.Percent(b.time.Share(e.ledger)), ledger.Milliseconds(time.Duration(b.Wall)), all(b.Jobs, "result"))
+			ledger.Milliseconds(e.Accounted.Own), ledger.Percent(b.Time.Share(e.Accounted)), ledger.Milliseconds(time.Duration(b.Wall)), all(b.Jobs, "result"))
 	}
 }
 
 // ownOfCalls is the picture's share of the denoising.
-func (e *explanation) ownOfCalls() float64 {
-	for _, p := range e.ledger.Parts {
+func (e explanationText) ownOfCalls() float64 {
+	for _, p := range e.Accounted.Parts {
 		if p.Name == ledger.Denoise && p.Time > 0 {
 			return float64(p.Own) / float64(p.Time)
 		}

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 )
 
@@ -44,7 +45,7 @@ func (o *overview) look(ctx context.Context, c *queue.Client, limit int, results
 	o.Type, o.Batches, o.Queue, o.Stranded, o.Workers = "status", []batchOverview{}, []queue.Depth{}, []queue.Stranding{}, []queue.Status{}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		workers, err := hearWorkers(ctx, c)
+		workers, err := ops.HearWorkers(ctx, c)
 		o.Workers = append(o.Workers, workers...)
 		return err
 	})

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 )
 
@@ -28,7 +29,7 @@ func (o *overview) write(w io.Writer, now time.Time) {
 	}
 	fmt.Fprintln(w)
 	if len(o.Workers) == 0 {
-		fmt.Fprintf(w, "no worker was heard within %v\n", hearFor)
+		fmt.Fprintf(w, "no worker was heard within %v\n", ops.HearFor)
 	} else {
 		o.workers().write(w)
 	}

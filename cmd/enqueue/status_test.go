@@ -130,34 +130,3 @@ func one(t *testing.T, r ran, code int) map[string]any {
 	}
 	return all[0]
 }
-
-func TestRateOfResults(t *testing.T) {
-	begin := time.Date(2030, 1, 2, 15, 0, 0, 0, time.UTC)
-	var r rateOfResults
-	if got := r.perSecond(begin); got != 0 {
-		t.Errorf("%v of nothing", got)
-	}
-	for i := range 100_000 { // a hundred a second for 1000 s
-		r.add(begin.Add(time.Duration(i) * 10 * time.Millisecond))
-	}
-	if len(r.recent) > 12_000 {
-		t.Errorf("%d times are kept", len(r.recent))
-	}
-	end := begin.Add(1000 * time.Second)
-	for after, want := range map[time.Duration]float64{0: 100, 30 * time.Second: 50, 2 * time.Minute: 0} {
-		c := r
-		c.recent = append([]time.Time{}, r.recent...)
-		if got := c.perSecond(end.Add(after)); got < want-0.1 || got > want+0.1 {
-			t.Errorf("%v later: %v a second, want %v", after, got, want)
-		}
-	}
-	young := rateOfResults{}
-	young.add(begin)
-	young.add(begin.Add(4 * time.Second))
-	if got := young.perSecond(begin.Add(4 * time.Second)); got != 0.5 {
-		t.Errorf("two results in the first 4 s: %v a second", got)
-	}
-	if got := young.perSecond(begin); got != 0.5 { // our clock is behind
-		t.Errorf("by a slow clock: %v a second", got)
-	}
-}

@@ -32,6 +32,8 @@ var sees = map[string][]string{
 	"internal/local/s3d":      {},
 	"internal/manual":         {"internal/flagenv", "internal/terminal"},
 	"internal/modelstore":     {},
+	"internal/ops":            {"internal/batch", "internal/ledger", "internal/queue", "internal/upload"},
+	"internal/ops/page":       {"internal/batch", "internal/ops", "internal/queue", "internal/upload", "internal/web"},
 	"internal/otel":           {},
 	"internal/queue":          {},
 	"internal/terminal":       {},

@@ -1,4 +1,4 @@
-package main
+package ops
 
 import (
 	"encoding/json"
@@ -12,14 +12,14 @@ import (
 
 // Statuses of a job that has no result.
 const (
-	statusWaiting = "waiting" // in the queue
-	statusRunning = "running" // given to a worker
-	statusUnsent  = "unsent"  // the command that sends its batch has not come to it
-	statusGone    = "gone"    // it was in the queue, and neither its result nor its picture is there any more
+	StatusWaiting = "waiting" // in the queue
+	StatusRunning = "running" // given to a worker
+	StatusUnsent  = "unsent"  // the command that sends its batch has not come to it
+	StatusGone    = "gone"    // it was in the queue, and neither its result nor its picture is there any more
 )
 
-// explanation is all that is known of a picture or job. Its JSON is that of `enqueue explain --json`.
-type explanation struct {
+// Explanation is all that is known of a picture or job. Its JSON is that of `enqueue explain --json`.
+type Explanation struct {
 	Type   string             `json:"type"`         // explanation
 	ID     string             `json:"id,omitempty"` // <batch>/<index>; "" of a file that nobody knows
 	Status string             `json:"status"`
@@ -38,19 +38,19 @@ type explanation struct {
 	Job             json.RawMessage   `json:"job,omitempty"`      // what the picture depends on, as the job has it
 	Settings        map[string]string `json:"settings,omitempty"` // what the model's defaults made of it, as the file has it
 
-	Queue  *queuePlace `json:"queue,omitempty"`
-	Ledger *ledgerLine `json:"ledger,omitempty"`
-	Batch  *batchTime  `json:"batch,omitempty"`
+	Queue  *QueuePlace `json:"queue,omitempty"`
+	Ledger *LedgerLine `json:"ledger,omitempty"`
+	Batch  *BatchTime  `json:"batch,omitempty"`
 	Notes  []string    `json:"notes"` // what could not be learned, and why
 
-	job       *queue.Job // Job, decoded
+	Decoded   *queue.Job    `json:"-"` // Job
+	TimesFrom string        `json:"-"` // FromResult, FromObject, or "" where no times are known
+	Accounted ledger.Ledger `json:"-"` // what Ledger says, once Account was called
 	times     ledger.Times
-	timesFrom string // "" where none are known
-	ledger    ledger.Ledger
 }
 
-// queuePlace is where a job stands that is in the queue.
-type queuePlace struct {
+// QueuePlace is where a job stands that is in the queue.
+type QueuePlace struct {
 	State       string             `json:"state"` // waiting or running
 	Priority    string             `json:"priority"`
 	Published   time.Time          `json:"published"`
@@ -64,11 +64,11 @@ type queuePlace struct {
 	Steps       int                `json:"steps,omitempty"`
 }
 
-// ledgerLine is a ledger in JSON.
-type ledgerLine struct {
+// LedgerLine is a ledger in JSON.
+type LedgerLine struct {
 	Source   string       `json:"source"` // result; or object, which knows of neither upload nor what came after
 	Queue    queue.Millis `json:"queue_ms"`
-	Parts    []ledgerPart `json:"parts"`
+	Parts    []LedgerPart `json:"parts"`
 	Rest     queue.Millis `json:"rest_ms"`
 	Total    queue.Millis `json:"total_ms"`
 	Own      queue.Millis `json:"own_ms"`
@@ -76,30 +76,31 @@ type ledgerLine struct {
 	Balanced bool         `json:"balanced"` // the parts sum to the total within 2 %
 }
 
-type ledgerPart struct {
+// LedgerPart is a part of a ledger.
+type LedgerPart struct {
 	Name  string       `json:"name"`
 	Time  queue.Millis `json:"ms"`
 	Own   queue.Millis `json:"own_ms"`
 	Share queue.Mean   `json:"share"` // of the total
 }
 
-// batchTime is the time of the whole batch.
-type batchTime struct {
+// BatchTime is the time of the whole batch.
+type BatchTime struct {
 	Jobs  int64        `json:"jobs"` // that have a result
 	Wall  queue.Millis `json:"wall_ms"`
 	Share queue.Mean   `json:"own_share"` // of that time, the picture's own
 
-	time ledger.Batch
+	Time ledger.Batch `json:"-"`
 }
 
 // Sources of a ledger.
 const (
-	fromResult = "result"
-	fromObject = "object"
+	FromResult = "result"
+	FromObject = "object"
 )
 
-// takeFile takes what a file tells by itself.
-func (e *explanation) takeFile(m upload.FileMeta) {
+// TakeFile takes what a file tells by itself.
+func (e *Explanation) TakeFile(m upload.FileMeta) {
 	e.TraceID, e.ModelDigest = m.TraceID, m.ModelDigest
 	if settings := m.Settings(); len(settings) > 0 {
 		e.Settings = settings
@@ -114,22 +115,37 @@ func (e *explanation) takeFile(m upload.FileMeta) {
 		e.Notes = append(e.Notes, "the job in the file is none: "+err.Error())
 		return
 	}
-	e.takeJob(job)
+	e.TakeJob(job)
 }
 
-// takeJob takes what a job says of its picture.
-func (e *explanation) takeJob(job queue.Job) {
+// AddFile takes what an object's file tells beyond the records.
+func (e *Explanation) AddFile(m upload.FileMeta) {
+	before := *e
+	e.TakeFile(m)
+	if before.TraceID != "" {
+		e.TraceID = before.TraceID
+	}
+	if before.ModelDigest != "" {
+		e.ModelDigest = before.ModelDigest
+	}
+	if before.Model != "" {
+		e.Model = before.Model
+	}
+}
+
+// TakeJob takes what a job says of its picture.
+func (e *Explanation) TakeJob(job queue.Job) {
 	spec, err := job.CanonicalSpec()
 	if err != nil {
 		e.Notes = append(e.Notes, "the job cannot be shown: "+err.Error())
 		return
 	}
 	seed := queue.Seed(job.SeedOrDefault())
-	e.Job, e.job, e.Seed, e.Model = spec, &job, &seed, job.Model
+	e.Job, e.Decoded, e.Seed, e.Model = spec, &job, &seed, job.Model
 }
 
-// takeResult takes what a result records.
-func (e *explanation) takeResult(r queue.Result) {
+// TakeResult takes what a result records.
+func (e *Explanation) TakeResult(r queue.Result) {
 	e.Status, e.Error = r.Status, r.Error
 	e.Attempt, e.Worker, e.PromptTruncated = r.Attempt, r.Worker, r.PromptTruncated
 	for to, from := range map[*string]string{&e.TraceID: r.TraceID, &e.Model: r.Model, &e.ModelDigest: r.ModelDigest} {
@@ -150,7 +166,7 @@ func (e *explanation) takeResult(r queue.Result) {
 		e.Seed = r.Seed
 	}
 	if t := r.Timings; t != nil && t.Total > 0 {
-		e.timesFrom, e.times = fromResult, ledger.Times{
+		e.TimesFrom, e.times = FromResult, ledger.Times{
 			Queue: time.Duration(t.Queue), Wait: time.Duration(t.Wait), TextEncode: time.Duration(t.TextEncode), Denoise: time.Duration(t.Denoise),
 			Decode: time.Duration(t.Decode), ImageEncode: time.Duration(t.ImageEncode), Upload: time.Duration(t.Upload), Total: time.Duration(t.Total),
 			RowsMean: float64(r.RowsMean),
@@ -158,8 +174,8 @@ func (e *explanation) takeResult(r queue.Result) {
 	}
 }
 
-// takeObject takes what the metadata of the stored object tells, where no result did.
-func (e *explanation) takeObject(bucket string, o upload.Object) {
+// TakeObject takes what the metadata of the stored object tells, where no result did.
+func (e *Explanation) TakeObject(bucket string, o upload.Object) {
 	m := o.Metadata
 	if e.Image == nil {
 		e.Image = &queue.Image{
@@ -183,34 +199,34 @@ func (e *explanation) takeObject(bucket string, o upload.Object) {
 		seed := queue.Seed(m.Seed)
 		e.Seed = &seed
 	}
-	if t := m.Timings; e.timesFrom == "" && t != (upload.Timings{}) {
-		e.timesFrom, e.times = fromObject, ledger.Times{Queue: t.Queue, Wait: t.Wait, TextEncode: t.TextEncode, Denoise: t.Denoise, Decode: t.Decode, ImageEncode: t.ImageEncode, RowsMean: m.RowsMean}
+	if t := m.Timings; e.TimesFrom == "" && t != (upload.Timings{}) {
+		e.TimesFrom, e.times = FromObject, ledger.Times{Queue: t.Queue, Wait: t.Wait, TextEncode: t.TextEncode, Denoise: t.Denoise, Decode: t.Decode, ImageEncode: t.ImageEncode, RowsMean: m.RowsMean}
 	}
 }
 
-// account makes the ledger of the times that were found.
-func (e *explanation) account() {
-	if e.timesFrom == "" {
+// Account makes the ledger of the times that were found.
+func (e *Explanation) Account() {
+	if e.TimesFrom == "" {
 		return
 	}
-	e.times.Rows = e.rows()
+	e.times.Rows = e.Rows()
 	l := ledger.New(e.times)
-	e.ledger = l
-	e.Ledger = &ledgerLine{
-		Source: e.timesFrom, Queue: queue.Millis(l.Queue), Rest: queue.Millis(l.Rest), Total: queue.Millis(l.Total),
+	e.Accounted = l
+	e.Ledger = &LedgerLine{
+		Source: e.TimesFrom, Queue: queue.Millis(l.Queue), Rest: queue.Millis(l.Rest), Total: queue.Millis(l.Total),
 		Own: queue.Millis(l.Own), RowsMean: queue.Mean(l.RowsMean), Balanced: l.Balanced(),
 	}
 	for _, p := range l.Parts {
-		e.Ledger.Parts = append(e.Ledger.Parts, ledgerPart{p.Name, queue.Millis(p.Time), queue.Millis(p.Own), queue.Mean(l.Share(p.Time))})
+		e.Ledger.Parts = append(e.Ledger.Parts, LedgerPart{p.Name, queue.Millis(p.Time), queue.Millis(p.Own), queue.Mean(l.Share(p.Time))})
 	}
 }
 
-// rows is how many rows of a UNet call the picture fills: a guided one has two. Where guidance is not known it is one,
+// Rows is how many rows of a UNet call the picture fills: a guided one has two. Where guidance is not known it is one,
 // which may make its own share too small and never too large.
-func (e *explanation) rows() int {
+func (e *Explanation) Rows() int {
 	guidance := 0.0
-	if e.job != nil && e.job.GuidanceScale != nil {
-		guidance = *e.job.GuidanceScale
+	if e.Decoded != nil && e.Decoded.GuidanceScale != nil {
+		guidance = *e.Decoded.GuidanceScale
 	} else if scale, err := strconv.ParseFloat(e.Settings["CFG scale"], 64); err == nil {
 		guidance = scale
 	}

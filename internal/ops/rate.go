@@ -1,0 +1,46 @@
+package ops
+
+import "time"
+
+// rateOver is how far back a rate of results looks.
+const rateOver = time.Minute
+
+// Rate knows how many results were stored in the last minute, from the times at which they were, in order. The zero value
+// knows none.
+type Rate struct {
+	first  time.Time
+	recent []time.Time // not older than rateOver before the last
+}
+
+// Add counts a result by the time at which it was stored.
+func (r *Rate) Add(t time.Time) {
+	if r.first.IsZero() {
+		r.first = t
+	}
+	r.recent = append(r.recent, t)
+	if len(r.recent)%4096 == 0 {
+		r.trim(t)
+	}
+}
+
+// trim forgets what is older than rateOver before t.
+func (r *Rate) trim(t time.Time) {
+	i := 0
+	for i < len(r.recent) && t.Sub(r.recent[i]) > rateOver {
+		i++
+	}
+	r.recent = append(r.recent[:0], r.recent[i:]...)
+}
+
+// PerSecond is the rate over the minute before now, by the broker's clock if that is ahead.
+func (r *Rate) PerSecond(now time.Time) float64 {
+	if len(r.recent) == 0 {
+		return 0
+	}
+	if last := r.recent[len(r.recent)-1]; last.After(now) {
+		now = last
+	}
+	r.trim(now)
+	over := min(max(now.Sub(r.first), time.Second), rateOver)
+	return float64(len(r.recent)) / over.Seconds()
+}

@@ -110,7 +110,8 @@ func (c *Client) putBatch(ctx context.Context, b Batch, lost error) (Batch, erro
 
 // swap writes value under key if its revision is still the one given, 0 for a key that is not there, and
 // returns the new revision; else the error is errAgain. An earlier try whose answer was lost counts as done: the
-// leader is asked, for a replica that lags would make another's write of it.
+// leader is asked, for a replica that lags would make another's write of it. While the leader knows of no write after
+// the revision given, one that was refused meets an earlier try that is not stored yet: the error is errUnsettled.
 func (c *Client) swap(ctx context.Context, kv jetstream.KeyValue, key string, value []byte, revision uint64) (uint64, error) {
 	write := func() (uint64, error) {
 		if revision == 0 {
@@ -126,7 +127,9 @@ func (c *Client) swap(ctx context.Context, kv jetstream.KeyValue, key string, va
 	switch {
 	case getErr != nil:
 		return 0, getErr
-	case entry != nil && entry.Sequence > revision && bytes.Equal(entry.Data, value):
+	case entry == nil && revision == 0, entry != nil && entry.Sequence <= revision:
+		return 0, fmt.Errorf("%w: %w", errUnsettled, err)
+	case entry != nil && bytes.Equal(entry.Data, value):
 		return entry.Sequence, nil
 	}
 	return 0, again(err)

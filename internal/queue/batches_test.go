@@ -101,9 +101,13 @@ func TestSwapKnowsItsOwnWrite(t *testing.T) {
 		}
 		last = revisions[0]
 	}
-	for _, revision := range []uint64{0, 1, last + 1} {
-		if _, err := c.swap(t.Context(), kv, "k", []byte("three"), revision); !errors.Is(err, errAgain) {
-			t.Errorf("over revision %d instead of %d: %v", revision, last, err)
+	for _, over := range []struct {
+		key      string
+		revision uint64
+		want     error
+	}{{"k", 0, errAgain}, {"k", 1, errAgain}, {"gone", 1, errAgain}, {"k", last + 1, errUnsettled}} { // the last as a leader says that has not caught up
+		if _, err := c.swap(t.Context(), kv, over.key, []byte("three"), over.revision); !errors.Is(err, over.want) || !transient(err) {
+			t.Errorf("%s over revision %d instead of %d: %v, want %v", over.key, over.revision, last, err, over.want)
 		}
 	}
 }

@@ -65,6 +65,9 @@ func (a *absence) tooLong(err error, limit time.Duration) bool {
 // errAgain is what an op returns that lost a compare-and-swap and wants to look again.
 var errAgain = errors.New("another client was faster")
 
+// errUnsettled is a write that was refused because of one that the leader of a replicated stream has not stored yet.
+var errUnsettled = errors.New("an earlier write is not stored yet")
+
 // again turns the error of a lost compare-and-swap into errAgain.
 func again(err error) error {
 	if wrongLastSequence(err) {
@@ -84,7 +87,7 @@ func transient(err error) bool {
 		nats.ErrTimeout, context.DeadlineExceeded, context.Canceled, // try's own; it looks at the caller's context itself
 		nats.ErrReconnectBufExceeded, nats.ErrDisconnected, nats.ErrConnectionReconnecting, nats.ErrStaleConnection,
 		jetstream.ErrServerShutdown, jetstream.ErrConsumerLeadershipChanged, jetstream.ErrNoHeartbeat,
-		errAgain,
+		errAgain, errUnsettled,
 	} {
 		if errors.Is(err, e) {
 			return true

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -82,6 +83,7 @@ func renderPage(w io.Writer, name, text, style string, page any) error {
 		"number":   digits,
 		"inc":      func(i int) int { return i + 1 },
 		"css":      func() template.CSS { return template.CSS(style) }, //nolint:gosec // our own files
+		"breaks":   breaks,
 		"share":    func(percent float64) string { return fmt.Sprintf("%.3f%%", percent) },
 	}).Parse(headTemplate)
 	if err == nil {
@@ -94,6 +96,11 @@ func renderPage(w io.Writer, name, text, style string, page any) error {
 		return fmt.Errorf("writing the page: %w", err)
 	}
 	return nil
+}
+
+// breaks is text that may be broken behind underscores.
+func breaks(text string) template.HTML {
+	return template.HTML(strings.ReplaceAll(template.HTMLEscapeString(text), "_", "_<wbr>")) //nolint:gosec // escaped
 }
 
 // Figure is a number of the summary: a value and what it counts.

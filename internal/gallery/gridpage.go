@@ -78,10 +78,14 @@ func (p GridPage) Summary() []Figure {
 	if p.Missing > 0 {
 		figures = append(figures, Figure{fmt.Sprint(p.Missing), "missing"})
 	}
+	var sides []string
 	for _, d := range []Dimension{p.X, p.Y, p.Z} {
 		if d.Name != "" {
-			figures = append(figures, Figure{fmt.Sprint(d.Len()), "× " + d.Name})
+			sides = append(sides, fmt.Sprint(d.Len()))
 		}
+	}
+	if len(sides) > 1 {
+		figures = append(figures, Figure{strings.Join(sides, " × "), "grid"})
 	}
 	if p.Took > 0 {
 		figures = append(figures, Figure{FormatDuration(p.Took), "in all"})

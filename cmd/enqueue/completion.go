@@ -59,6 +59,11 @@ func (a *app) completions() manual.Table {
 			"negative-prompt": anything,
 			"quality":         anything,
 			"deadline":        anything,
+			"webhook":         anything,
+			"grid --x":        anything,
+			"grid --y":        anything,
+			"grid --z":        anything,
+			"grid --links":    manual.Words(linksRelative, linksPresigned, linksEmbedded),
 
 			"nats-url":          anything,
 			"nats-creds":        manual.Files("creds"),

@@ -112,7 +112,7 @@ func (f *fetching) wait() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.failed == nil && f.missing > 0 {
-		return fmt.Errorf("%s could not be downloaded: see above", count(int64(f.missing), "picture"))
+		return fmt.Errorf("%s %w", count(int64(f.missing), "picture"), errNotDownloaded)
 	}
 	return f.failed
 }
@@ -156,6 +156,9 @@ func (f *fetching) fail(ctx context.Context, r queue.Result, err error) {
 		f.failed = fmt.Errorf("downloading the picture of %s: %w", r.Identity(), err)
 	}
 }
+
+// errNotDownloaded are pictures that are not in the bucket.
+var errNotDownloaded = errors.New("could not be downloaded: see above")
 
 // errOtherObject is an object that is not the one of the result.
 var errOtherObject = errors.New("the object is not the one of the result")

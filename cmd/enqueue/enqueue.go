@@ -71,6 +71,7 @@ type enqueueFlags struct {
 	telemetry telemetryFlags
 	store     downloadFlags
 	jobs      jobFlags
+	webhook   webhookFlag
 
 	batch       string
 	priority    string
@@ -103,6 +104,7 @@ func (a *app) enqueueCommand() *cobra.Command {
 	for _, name := range []string{"file", "input-format", "priority", "batch", "wait", "json", "dry-run", "force"} {
 		own(fs, name)
 	}
+	f.webhook.define(fs)
 	f.store.define(fs)
 	f.broker.define(fs)
 	f.telemetry.define(fs)
@@ -145,7 +147,7 @@ func (f *enqueueFlags) check() error {
 	if f.store.out != "" {
 		f.wait = true
 	}
-	errs = append(errs, f.store.check(f.broker.config.Prefix))
+	errs = append(errs, f.webhook.check(), f.store.check(f.broker.config.Prefix))
 	return input(errors.Join(errs...))
 }
 
@@ -178,7 +180,7 @@ func (a *app) send(ctx context.Context, f *enqueueFlags, plan batch.Plan, logger
 		return errors.Join(err, pictures.close())
 	}
 	out := a.printer(f.json, f.store.keys(f.broker.config.Prefix))
-	err = a.submit(ctx, f, submission{plan, census, t, c, out, logger})
+	err = a.submit(ctx, f, submission{plan: plan, census: census, t: t, client: c, out: out, logger: logger})
 	if err == nil && f.wait {
 		err = a.follow(ctx, waiting{client: c, batch: f.batch, store: f.store.storeFlags, pictures: pictures, out: out, logger: logger})
 	}
@@ -187,12 +189,13 @@ func (a *app) send(ctx context.Context, f *enqueueFlags, plan batch.Plan, logger
 
 // submission is what submit works with.
 type submission struct {
-	plan   batch.Plan
-	census batch.Census
-	t      *otel.Telemetry
-	client *queue.Client
-	out    printer
-	logger *slog.Logger
+	plan    batch.Plan
+	census  batch.Census
+	t       *otel.Telemetry
+	client  *queue.Client
+	out     printer
+	logger  *slog.Logger
+	command string // that sends it; "" is enqueue itself
 }
 
 // submit puts the jobs into the queue, under the command's span.
@@ -213,10 +216,13 @@ func (a *app) submit(ctx context.Context, f *enqueueFlags, s submission) (err er
 	if s.plan.Defaults.Model == "" {
 		s.plan.Defaults.Model = model
 	}
-	resume := resumeCommand(a.args, f.batch, model)
+	resume := commandAgain(a.args, s.command, f.batch, model)
 	s.out.begin(heading{Batch: f.batch, Total: s.census.Jobs, Priority: f.priority, Resume: resume, TraceID: otel.TraceID(ctx)})
+	if err := a.remindOfServe(ctx, s.client, &f.webhook); err != nil {
+		return interrupted(ctx, err, "nothing was sent")
+	}
 	receipt, err := batch.Submit(ctx, s.client, batch.Submission{
-		Batch: f.batch, Priority: f.priority, Plan: s.plan, Total: s.census.Jobs,
+		Batch: f.batch, Priority: f.priority, Plan: s.plan, Total: s.census.Jobs, Webhook: f.webhook.url,
 		Tracing: batch.Tracing{
 			Tracer: s.t.Tracer(), Inject: s.t.Propagator.Inject,
 			Fail: func(span trace.Span, err error) { otel.Fail(span, err, "") },

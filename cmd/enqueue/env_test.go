@@ -46,6 +46,7 @@ type world struct {
 	store  *s3d.Server // nil without
 	client *queue.Client
 	env    map[string]string
+	draw   func(j queue.Job) []byte // what workers draw; picture where a test sets nothing else
 }
 
 // newWorld starts a broker on which a worker has registered the model m.
@@ -60,7 +61,7 @@ func newWorld(t *testing.T, models ...string) *world {
 			t.Errorf("stopping the broker: %v", err)
 		}
 	})
-	w := &world{t: t, broker: s, env: map[string]string{"NATS_URL": s.URL()}}
+	w := &world{t: t, broker: s, env: map[string]string{"NATS_URL": s.URL()}, draw: picture}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if w.client, err = queue.Connect(ctx, queue.Config{URL: s.URL(), Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}); err != nil {
@@ -291,7 +292,7 @@ func (w *world) settle(ctx context.Context, store *upload.Store, d *queue.Delive
 			return err
 		}
 	case queue.Succeeded:
-		body := picture(d.Job)
+		body := w.draw(d.Job)
 		spec, err := d.Job.Spec16()
 		if err != nil {
 			return err

@@ -1,15 +1,29 @@
 package main
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // resumeCommand is the command line that goes on with a batch: what was given, with the batch and the model
 // spelt out, and without secrets, which have their place in the environment.
 func resumeCommand(args []string, id, model string) string {
+	return commandAgain(args, "", id, model)
+}
+
+// commandAgain is resumeCommand for the arguments of a command of enqueue, "" for enqueue itself.
+func commandAgain(args []string, command, id, model string) string {
 	words := []string{"enqueue"}
+	if command != "" {
+		words = append(words, command)
+		if i := slices.Index(args, command); i >= 0 {
+			args = slices.Delete(slices.Clone(args), i, i+1)
+		}
+	}
 	if !given(args, "batch") {
 		words = append(words, "--batch", id)
 	}
-	if model != "" {
+	if model != "" && !given(args, "model") {
 		words = append(words, "--model", model)
 	}
 	for _, a := range withoutSecrets(args) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -105,6 +106,7 @@ type waiting struct {
 	pictures *downloads // nil downloads nothing
 	out      printer
 	logger   *slog.Logger
+	again    string // how to go on after an interruption; "" is by enqueue wait
 }
 
 // follow waits for the results of a batch. It prints those that are no success, downloads the pictures of the
@@ -129,7 +131,7 @@ func (a *app) follow(ctx context.Context, w waiting) (err error) {
 	}
 	err = errors.Join(err, told.wait())
 	show.end()
-	again := "the jobs go on; go on waiting with: enqueue wait " + w.batch + w.pictures.flag()
+	again := cmp.Or(w.again, "the jobs go on; go on waiting with: enqueue wait "+w.batch+w.pictures.flag())
 	switch {
 	case errors.Is(err, queue.ErrNoBatch):
 		return input(fmt.Errorf("%w; is --queue-prefix right?", err))

@@ -14,6 +14,7 @@ export class DeadView {
   #letters = new Map(); // by id
   #chosen = new Set(); // ids
   #next = '';
+  #again = 0;
   #end = new AbortController();
 
   constructor(main, state) {
@@ -58,6 +59,9 @@ export class DeadView {
       this.loaded = true;
       for (const id of this.#chosen) if (!this.#letters.has(id)) this.#chosen.delete(id);
       this.show();
+      // One that was put back may be here again before the state has told that it was gone.
+      clearTimeout(this.#again);
+      if (this.count !== this.state.dead.count) this.#again = setTimeout(() => this.missed(), 1000);
     } catch (error) {
       if (this.#end.signal.aborted) return;
       text(this.sub, sentence(error.message));
@@ -90,14 +94,13 @@ export class DeadView {
 
   make(letter) {
     const name = letter.job || `letter ${letter.id}`;
-    const index = letter.job?.match(/\/(\d+)$/)?.[1];
     const box = h('input', { type: 'checkbox', 'aria-label': `Choose ${name}`, onchange: () => this.choose(letter.id, box.checked) });
     return h('li', {},
       box,
       h('div', { class: 'letter' },
-        h('p', { class: 'line' }, index ? h('a', { href: link.picture(letter.batch, index) }, letter.job) : h('span', {}, name),
-          h('span', { class: 'tag bad' }, letter.reason)),
-        h('p', { class: 'error' }, sentence(letter.error || 'It does not say why.')),
+        h('p', { class: 'line' }, letter.job && letter.index !== undefined ? h('a', { href: link.picture(letter.batch, letter.index) }, letter.job) : h('span', {}, name),
+          h('span', { class: 'tag bad' }, letter.error.type)),
+        h('p', { class: 'error' }, sentence(letter.error.message || letter.reason || 'it does not say why')),
         letter.prompt && h('p', { class: 'prompt' }, letter.prompt),
         h('p', { class: 'hint' }, [letter.model, letter.attempts ? plural(letter.attempts, 'start') : '', clock(letter.at)].filter(Boolean).join(' · '))),
       h('button', { type: 'button', class: 'button do', 'aria-label': `Requeue ${name}`, onclick: () => this.requeue([letter.id]) }, 'Requeue'));
@@ -134,5 +137,6 @@ export class DeadView {
 
   close() {
     this.#end.abort();
+    clearTimeout(this.#again);
   }
 }

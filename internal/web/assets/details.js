@@ -69,7 +69,7 @@ export class Details {
       const answer = await get(path.job(this.picture.batch, this.picture.index), signal);
       if (signal.aborted) return;
       this.#fill(answer);
-      const { status } = answer;
+      const { status } = answer.ledger;
       if (this.told !== `${id} ${status}`) announce(`${id}: ${status}`);
       this.told = `${id} ${status}`;
       if (!answer.result) this.#timer = setTimeout(() => this.ask(), lookAgain);
@@ -104,13 +104,13 @@ export class Details {
   }
 
   #fill(answer) {
-    const { job, result } = answer;
+    const { job, result, ledger: known } = answer;
     const item = answer.images?.[0];
     const frame = this.body.firstElementChild;
     const src = local(item?.src);
     // The same picture is not loaded twice.
     if (src ? frame.querySelector('img')?.getAttribute('src') !== src : frame.matches('.none')) {
-      frame.replaceWith(this.#frame(src, job?.prompt, { status: answer.status }));
+      frame.replaceWith(this.#frame(src, job?.prompt, { status: known.status }));
     } else if (job?.prompt && frame.querySelector('img')) frame.querySelector('img').alt = job.prompt;
     const open = this.body.querySelector('details')?.open;
     const facts = h('div', { class: 'facts' },
@@ -120,9 +120,9 @@ export class Details {
       result?.prompt_truncated && h('p', { class: 'warn' }, 'The prompt is longer than the model reads; its end was cut off.'),
       this.#actions(answer),
       parameters(answer, this.state().models),
-      answer.ledger && waterfall(answer.ledger),
+      known.ledger && waterfall(known.ledger),
       this.#record(answer, open),
-      answer.notes?.length > 0 && h('ul', { class: 'notes' }, answer.notes.map((note) => h('li', {}, sentence(note)))));
+      known.notes?.length > 0 && h('ul', { class: 'notes' }, known.notes.map((note) => h('li', {}, sentence(note)))));
     const old = this.body.lastElementChild;
     // Filled again while it is looked at: the button with the focus keeps it.
     const focused = [...old.querySelectorAll('button')].indexOf(document.activeElement);
@@ -133,9 +133,8 @@ export class Details {
   }
 
   #standing(answer) {
-    const { status, why, queue: place } = answer;
+    const { status, why, error, queue: place } = answer.ledger;
     if (status === 'succeeded') return null;
-    const error = answer.result?.error;
     const words = [];
     if (place?.state === 'waiting') words.push(place.ahead > 0 ? `about ${plural(place.ahead, 'job')} come before it` : 'it is next');
     if (place?.paused_until) words.push('its model is paused');
@@ -150,7 +149,7 @@ export class Details {
 
   #actions(answer) {
     const write = !this.state().read_only;
-    const { status } = answer;
+    const { status } = answer.ledger;
     const running = ['waiting', 'running'].includes(status);
     const again = ['failed', 'cancelled', 'expired'].includes(status);
     return h('div', { class: 'actions' },
@@ -174,15 +173,15 @@ export class Details {
     this.ask();
   }
 
-  #record({ result, trace_id }, open) {
-    const image = result?.image;
+  #record({ result, trace_id, ledger: known }, open) {
+    const { image } = known;
     const rows = [
       ['trace', trace_id, true], ['job', this.id, true],
       ['stored as', image && `${image.bucket}/${image.key}`, true],
       ['size of the file', image?.size && bytes(image.size)],
       ['pixels SHA-256', image?.pixels_sha256, true],
-      ['model digest', result?.model_digest, true],
-      ['worker', result?.worker], ['attempt', result?.attempt], ['retry', result?.retry || null],
+      ['model digest', known.model_digest, true],
+      ['worker', known.worker], ['attempt', known.attempt], ['retry', result?.retry || null],
     ].filter(([, value]) => value);
     if (!rows.length) return null;
     return h('details', { class: 'record', open: open ?? true },
@@ -206,21 +205,23 @@ export class Details {
   }
 }
 
-// parameters lists what the picture was drawn with. What the job leaves out is the model's own.
-function parameters({ job, result, images }, models) {
-  const model = job?.model ?? result?.model ?? images?.[0]?.model;
-  const own = models.find((one) => one.name === model)?.defaults ?? {};
-  const size = result?.image ?? images?.[0];
+// parameters lists what the picture was drawn with. What the job leaves out is the model's own: as the file says, or as
+// the model is registered.
+function parameters({ job, ledger: known, images }, models) {
+  const model = known.model ?? job?.model;
+  const settings = known.settings ?? {};
+  const own = (job && models.find((one) => one.name === model)?.defaults) ?? {};
+  const size = known.image;
   const rows = [
     ['model', model],
-    ['seed', result?.seed ?? job?.seed],
+    ['seed', known.seed ?? job?.seed],
     ['size', size?.width ? `${size.width} × ${size.height}` : job?.width && `${job.width} × ${job.height}`],
-    ['steps', job && (job.num_inference_steps ?? own.num_inference_steps)],
-    ['guidance', job && (job.guidance_scale ?? own.guidance_scale)],
-    ['scheduler', job && (job.scheduler ?? own.scheduler)],
+    ['steps', job?.num_inference_steps ?? settings.Steps ?? own.num_inference_steps],
+    ['guidance', job?.guidance_scale ?? settings['CFG scale'] ?? own.guidance_scale],
+    ['scheduler', job?.scheduler ?? settings.Sampler ?? own.scheduler],
     ['format', job && [job.format ?? 'png', job.quality].filter(Boolean).join(' ')],
-    ['deadline', job?.deadline && clock(job.deadline)],
-    ['landed', images?.[0]?.at && clock(images[0].at)],
+    ['deadline', clock(job?.deadline)],
+    ['landed', clock(images?.[0]?.at)],
   ].filter(([, value]) => value !== undefined && value !== null && value !== '');
-  return h('dl', { class: 'parameters' }, rows.map(([name, value]) => h('div', { class: String(value).length > 14 ? 'wide' : null }, h('dt', {}, name), h('dd', {}, String(value)))));
+  return h('dl', { class: 'parameters' }, rows.map(([name, value]) => h('div', { class: String(value).length > 10 ? 'wide' : null }, h('dt', {}, name), h('dd', {}, String(value)))));
 }

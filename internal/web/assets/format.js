@@ -60,13 +60,13 @@ export function about(s) {
 // since is how long ago a time of the server is, by the clock of this machine.
 export function since(time, now = Date.now()) {
   const then = Date.parse(time);
-  return Number.isNaN(then) ? '' : seconds((now - then) / 1000);
+  return then > 0 ? seconds((now - then) / 1000) : '';
 }
 
-// clock writes a time of day, with the date unless it is today's.
+// clock writes a time of day, with the date unless it is today's; nothing for a time that is not known.
 export function clock(time) {
-  const at = new Date(time);
-  if (Number.isNaN(at.getTime())) return '';
+  const at = new Date(time ?? NaN);
+  if (!(at.getTime() > 0)) return '';
   const day = at.toDateString() === new Date().toDateString() ? '' : `${at.toLocaleDateString('en', { day: 'numeric', month: 'short' })} `;
   return day + at.toLocaleTimeString('en', { hour12: false });
 }

@@ -5,7 +5,7 @@ import { confirm } from './dialogs.js';
 import { h, text } from './dom.js';
 import { noBatch, noPictures } from './empty.js';
 import { clock, count, plural } from './format.js';
-import { announce, attempt, toast } from './notify.js';
+import { announce, attempt, sentence, toast } from './notify.js';
 import { facts, left, progressBar, showProgress, standing, tally } from './progress.js';
 import { BatchPictures, RecentPictures } from './sources.js';
 import { Wall } from './wall.js';
@@ -106,7 +106,7 @@ export class RecentView extends View {
   show() {
     const { loaded, length, waiting } = this.source;
     const pictures = this.state.batches.reduce((all, batch) => all + batch.succeeded, 0);
-    text(this.sub, !loaded ? 'asking the queue …' : length ? `the newest of ${plural(Math.max(pictures, length), 'picture')}, as they land` : '');
+    text(this.sub, !loaded ? sentence(this.source.problem) || 'asking the queue …' : length ? `the newest of ${plural(Math.max(pictures, length), 'picture')}, as they land` : '');
     this.fresh.hidden = !waiting;
     text(this.fresh, waiting === 1 ? '1 new picture' : `${count(waiting)} new pictures`);
     // Drawn again only when it would say something else.
@@ -130,8 +130,8 @@ export class BatchView extends View {
     this.buttons = {
       cancel: h('button', { type: 'button', class: 'button', onclick: () => this.cancel() }, 'Cancel'),
       failed: h('button', { type: 'button', class: 'button', onclick: () => this.retry('failed') }, 'Retry failed'),
-      missing: h('button', { type: 'button', class: 'button', onclick: () => this.retry('missing') }, 'Draw missing again'),
       download: copyButton('Copy download command', 'the command', () => `enqueue wait ${id} --out ${id}`, ''),
+      missing: h('button', { type: 'button', class: 'button plain', title: 'Look for every picture in the store', onclick: () => this.retry('missing') }, 'Redraw missing'),
     };
     this.actions.append(...Object.values(this.buttons));
     this.when = h('p', { class: 'hint' });

@@ -130,6 +130,7 @@ export class RecentPictures {
   constructor() {
     this.changed = () => {};
     this.loaded = false;
+    this.problem = ''; // why there is nothing yet
   }
 
   get length() {
@@ -165,10 +166,11 @@ export class RecentPictures {
       this.#next = next;
       this.#all = !next || this.#items.length >= mostRecent;
       this.loaded = true;
-    } catch {
+      this.problem = '';
+    } catch (error) {
       if (this.#end.signal.aborted) return;
+      this.problem = error.message;
       setTimeout(() => this.#load(), retryAfter);
-      return;
     } finally {
       this.#busy = false;
     }

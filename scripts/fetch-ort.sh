@@ -8,7 +8,8 @@
 # package, whose only 1.28.0 is a preview built a month before the release. Whichever way it comes, its
 # SHA-256 must be the one pinned here.
 #
-# ONNXRUNTIME_LIB, when set, is used as it is and nothing is fetched.
+# ONNXRUNTIME_LIB, when set, is used as it is and nothing is fetched. ORT_PLATFORM, such as Linux-aarch64, fetches the
+# library of another platform, for a release.
 set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/lib.sh"
@@ -25,7 +26,7 @@ esac
 
 # For each platform: the wheel's platform tag and SHA-256, the library's name in it, the library's SHA-256;
 # the library's path in the npm package and its SHA-256.
-platform=$(uname -s)-$(uname -m)
+platform=${ORT_PLATFORM:-$(uname -s)-$(uname -m)}
 name=libonnxruntime.so.$version
 link=libonnxruntime.so
 case $platform in

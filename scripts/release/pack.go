@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -76,7 +77,11 @@ func (p packing) archive(ctx context.Context, platform string) (name string, dat
 	if err != nil {
 		return "", nil, err
 	}
-	sbom, err := materials(p.version, platform, modules)
+	native, err := shipped(filepath.Join(p.built, platform), entries)
+	if err != nil {
+		return "", nil, err
+	}
+	sbom, err := materials(p.version, platform, append(native, modules...))
 	if err != nil {
 		return "", nil, err
 	}
@@ -93,6 +98,27 @@ func (p packing) archive(ctx context.Context, platform string) (name string, dat
 	folder := fmt.Sprintf("stipple_%s_%s", strings.TrimPrefix(p.version, "v"), platform)
 	data, err = tarball(folder, entries)
 	return folder + ".tar.gz", data, err
+}
+
+// onnxRuntime is the module that is no module: the library beside the programs, and the folder of its licences.
+const onnxRuntime = "onnxruntime"
+
+// shipped is what lies beside the programs and is not linked into them: ONNX Runtime, where it is.
+func shipped(dir string, entries []entry) ([]module, error) {
+	for _, e := range entries {
+		// libonnxruntime.so.1.28.0, libonnxruntime.1.28.0.dylib
+		version := regexp.MustCompile(`^libonnxruntime\.(?:so\.)?([0-9.]+[0-9])`).FindStringSubmatch(e.name)
+		if version == nil || e.link != "" {
+			continue
+		}
+		texts, err := readTexts(filepath.Join(dir, onnxRuntime), "LICENSE")
+		if err != nil {
+			return nil, fmt.Errorf("%s comes without its licence: %w", e.name, err)
+		}
+		m := []module{{Path: onnxRuntime, Version: version[1], texts: texts}}
+		return m, allowed(m)
+	}
+	return nil, nil
 }
 
 // readEntries reads the files and links below a folder, sorted by name.

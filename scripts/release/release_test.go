@@ -102,6 +102,15 @@ func TestPack(t *testing.T) {
 	if err := os.Symlink("enqueue", filepath.Join(built, "linux_amd64", "also")); err != nil {
 		t.Fatal(err)
 	}
+	for file, text := range map[string]string{"libonnxruntime.so.1.28.0": "library", "onnxruntime/LICENSE": "MIT License\n\nPermission is hereby granted, free of charge, to any person obtaining a copy\nof this software and associated documentation files"} {
+		file = filepath.Join(built, "linux_amd64", file)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var sums [2]string
 	for i := range sums {
 		var stdout, stderr bytes.Buffer
@@ -118,7 +127,8 @@ func TestPack(t *testing.T) {
 			continue
 		}
 		modes := unpack(t, filepath.Join(out, "stipple_0.1.0_linux_amd64.tar.gz"))
-		want := map[string]int64{"also": 0o777, "enqueue": 0o755, "LICENSE": 0o644, "README.md": 0o644, "CHANGELOG.md": 0o644, "THIRD_PARTY_LICENSES": 0o644, "sbom.cdx.json": 0o644}
+		want := map[string]int64{"also": 0o777, "enqueue": 0o755, "LICENSE": 0o644, "README.md": 0o644, "CHANGELOG.md": 0o644, "THIRD_PARTY_LICENSES": 0o644, "sbom.cdx.json": 0o644,
+			"libonnxruntime.so.1.28.0": 0o644, "onnxruntime/LICENSE": 0o644}
 		if diff := cmp.Diff(want, modes); diff != "" {
 			t.Error(diff)
 		}
@@ -154,7 +164,7 @@ func unpack(t *testing.T, file string) map[string]int64 {
 		}
 		if name == "sbom.cdx.json" {
 			var b bill
-			if err := json.NewDecoder(tr).Decode(&b); err != nil || b.Format != "CycloneDX" || len(b.Components) < 20 {
+			if err := json.NewDecoder(tr).Decode(&b); err != nil || b.Format != "CycloneDX" || len(b.Components) < 20 || b.Components[0].Purl != "pkg:pypi/onnxruntime@1.28.0" {
 				t.Errorf("the bill of materials has %d components: %v", len(b.Components), err)
 			}
 		}

@@ -43,7 +43,11 @@ func materials(version, platform string, modules []module) ([]byte, error) {
 		Purl: fmt.Sprintf("pkg:golang/github.com/stipple-ai/stipple@%s?platform=%s", version, platform), Licences: []licenceChoice{{licenceID{"Apache-2.0"}}},
 	}}}
 	for _, m := range modules {
-		c := component{Type: "library", Name: m.Path, Version: m.Version, Purl: fmt.Sprintf("pkg:golang/%s@%s", m.Path, m.Version)}
+		kind := "golang"
+		if m.Path == onnxRuntime {
+			kind = "pypi" // where its library is from
+		}
+		c := component{Type: "library", Name: m.Path, Version: m.Version, Purl: fmt.Sprintf("pkg:%s/%s@%s", kind, m.Path, m.Version)}
 		c.Ref = c.Purl
 		for _, l := range m.licences() {
 			c.Licences = append(c.Licences, licenceChoice{licenceID{l}})

@@ -40,6 +40,7 @@ func wholeWork(b *broker, prefix string) {
 	defer cancel()
 	w.setUp(ctx)
 	w.drawBatch(ctx)
+	w.webhooks(ctx)
 	w.cancel(ctx)
 	w.deadLetters(ctx)
 	w.operate(ctx)
@@ -181,6 +182,33 @@ func (w *work) drawBatch(ctx context.Context) {
 		w.t.Errorf("making a batch that is there: got %v", err)
 	}
 	w.ok("keeping the summary", batch.KeepSummary(ctx, w.enqueue, "first", &last.Summary))
+}
+
+// webhooks reads the results of the batch as `enqueue serve` does to send webhooks: one of them comes twice.
+func (w *work) webhooks(ctx context.Context) {
+	w.t.Helper()
+	if url := must(w.enqueue.BatchWebhook(ctx, "first"))(w.t, "looking up the webhook of a batch"); url != "" {
+		w.t.Errorf("the batch has the webhook %s", url)
+	}
+	tail := w.enqueue.Tail("webhooks", time.Minute)
+	for came := map[string]int{}; len(came) < 2 || came["first/0"] < 2; {
+		for r, err := range tail.Pull(ctx, 1) {
+			w.ok("reading results", err)
+			if id := r.Identity().String(); id == "first/0" && r.Deliveries == 1 {
+				came[id]++
+				r.Again(0)
+			} else {
+				came[id]++
+				r.Done()
+			}
+		}
+	}
+	for held := int64(1); held > 0; {
+		state := must(w.enqueue.TailState(ctx, "webhooks"))(w.t, "looking who sends webhooks")
+		if held = state.Held; !state.Exists {
+			w.t.Fatal("the consumer is not there")
+		}
+	}
 }
 
 // beginAtOnce counts a start several times at once, so that the writes meet: they count for one.

@@ -29,7 +29,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.watchers.Release(1)
-	c := &listener{server: s, w: w, rc: http.NewResponseController(w), dead: -1}
+	c := &listener{server: s, w: w, rc: http.NewResponseController(w), dead: lastLetter{count: -1}}
 	var err error
 	if c.after, err = lastEvent(r); err != nil {
 		fail(w, r, err)
@@ -68,7 +68,7 @@ type listener struct {
 	after  uint64 // of what has landed, all up to here was sent
 	sent   *State
 	sentAt time.Time
-	dead   int64 // letters that were told; -1 for none yet
+	dead   lastLetter // that was told
 }
 
 // run sends what there is, and then what comes, until ctx ends or the client does not take it any more.
@@ -128,13 +128,27 @@ func (c *listener) tell(news News) error {
 		}
 		c.after = l.Last
 	}
-	if l := news.Letters(); l.Count != c.dead {
+	if l := news.Letters(); lastOf(l) != c.dead {
 		if err := c.event(c.after, "dead", deadEvent{nonNil(l.Dead), l.Count}); err != nil {
 			return err
 		}
-		c.dead = l.Count
+		c.dead = lastOf(l)
 	}
 	return nil
+}
+
+// lastLetter tells dead letters from those before.
+type lastLetter struct {
+	count int64
+	id    string
+}
+
+func lastOf(p LetterPage) lastLetter {
+	l := lastLetter{count: p.Count}
+	if n := len(p.Dead); n > 0 {
+		l.id = p.Dead[n-1].ID
+	}
+	return l
 }
 
 // Data of events.

@@ -34,7 +34,7 @@ threads not counted; settings are tried from small to large at first, since the 
 
 A model that takes long to draw is tried sooner with few --steps: what changes is the share of text encoding and decoding.
 
-Exit codes: 0 measured, 1 no setting works, or something broke, 2 for a flag or a model folder that cannot work.`
+Exit codes: 0 measured, 1 no setting works, or something broke, 2 a flag or a model that cannot work.`
 
 // benchFlags are those of `worker bench`.
 type benchFlags struct {

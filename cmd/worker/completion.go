@@ -15,6 +15,10 @@ func completions() manual.Table {
 			"models": manual.Folders(),
 			"model":  manual.Folders(),
 
+			"model-cache": manual.Folders(),
+			"hf-endpoint": anything,
+			"hf-token":    anything,
+
 			"nats-url":          anything,
 			"nats-creds":        manual.Files("creds"),
 			"nats-nkey":         manual.Files(),
@@ -34,9 +38,15 @@ func completions() manual.Table {
 			"provider":        manual.Words(ort.Providers...),
 			"arena-limit":     anything,
 			"row-shapes":      anything,
-			"scheduler":       manual.Words(schedule.Names()...),
-			"rows":            anything,
-			"lanes":           anything,
+
+			"provider-options":  anything,
+			"provider-fallback": manual.Words("cpu"),
+			"engine-cache":      manual.Folders(),
+			"engine-sides":      anything,
+
+			"scheduler": manual.Words(schedule.Names()...),
+			"rows":      anything,
+			"lanes":     anything,
 
 			"http-addr":   anything,
 			"worker-name": anything,

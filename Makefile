@@ -56,9 +56,18 @@ build: ## bin/worker, bin/enqueue, bin/dev, and ONNX Runtime beside them
 ort: ## fetch ONNX Runtime into the cache if it is not there, and print its path
 	@scripts/fetch-ort.sh
 
+.PHONY: man
+man: build ## man pages of all commands in man/man1, from the same texts as -h
+	bin/worker help --format man --out man/man1
+	bin/enqueue help --format man --out man/man1
+
+.PHONY: docs
+docs: build ## write the tables of settings in docs/configuration.md anew
+	scripts/docs.sh
+
 .PHONY: clean
 clean: ## remove what was built here (not the cache)
-	rm -rf bin demo .dev
+	rm -rf bin demo .dev dist man
 
 ## Check
 
@@ -108,6 +117,24 @@ fmt: ## format every Go file as lint wants it
 check-clean: ## fail when modules are not tidy, or when something was left in the tree
 	$(RUN) go mod tidy -diff
 	@left=$$(git status --porcelain) && [ -z "$$left" ] || { printf 'left in the tree:\n%s\n' "$$left"; exit 1; }
+
+## Release
+
+.PHONY: release
+release: ## archives of all programs for Linux and macOS in dist/, with licences, bills of materials and sums (VERSION=v0.1.0)
+	$(RUN) scripts/release.sh
+
+.PHONY: release-check
+release-check: ## the same twice, from nothing: fail unless both make the same bytes
+	$(RUN) scripts/release.sh --check
+
+.PHONY: licences
+licences: ## what is linked, and under which licences
+	$(RUN) go run ./scripts/release licences ./cmd/worker ./cmd/enqueue ./cmd/dev
+
+.PHONY: vulncheck
+vulncheck: ## look for known vulnerabilities in what the programs call (needs vuln.go.dev)
+	$(RUN) scripts/vulncheck.sh
 
 ## Longer
 

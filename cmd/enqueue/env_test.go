@@ -47,6 +47,8 @@ type world struct {
 	client *queue.Client
 	env    map[string]string
 	draw   func(j queue.Job) []byte // what workers draw; picture where a test sets nothing else
+
+	metrics func() string // of what sends webhooks, once that runs
 }
 
 // newWorld starts a broker on which a worker has registered the model m.

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/pflag"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 
 	"github.com/stipple-ai/stipple/internal/flagenv"
 	"github.com/stipple-ai/stipple/internal/queue"
@@ -68,42 +70,97 @@ func (f *webhookFlags) check() error {
 
 // webhooks send the webhooks of all batches. A nil one sends none.
 type webhooks struct {
-	dispatcher *webhook.Dispatcher
-	client     *queue.Client
-	ended      chan error // has the end of the goroutine that sends, once
+	flags  *webhookFlags
+	broker *brokerFlags
+	logger *slog.Logger
+
+	dispatcher atomic.Pointer[webhook.Dispatcher] // nil before the broker was there
+	trouble    atomic.Pointer[string]             // why none are sent; nil while they are
 }
 
-// startWebhooks begins to send webhooks, until ctx ends; wait is called then. It returns nil where no host is allowed.
-// The flags were checked.
-func startWebhooks(ctx context.Context, f *webhookFlags, c *queue.Client, logger *slog.Logger) (*webhooks, error) {
+// newWebhooks returns what sends webhooks, by flags that were checked; nil where they allow no host. Meter hears what
+// becomes of events.
+func newWebhooks(f *webhookFlags, broker *brokerFlags, meter metric.Meter, logger *slog.Logger) (*webhooks, error) {
 	if f.hosts == "" {
 		return nil, nil //nolint:nilnil // a nil *webhooks sends none
 	}
-	cfg := f.config
-	cfg.Logger = logger
-	d, err := webhook.NewDispatcher(cfg, resultsQueue{c.Tail(webhookConsumer, f.lease)}, webhookBook{c})
+	w := &webhooks{flags: f, broker: broker, logger: logger}
+	return w, w.observe(meter)
+}
+
+// observe registers the metrics.
+func (w *webhooks) observe(meter metric.Meter) error {
+	events, err := meter.Int64ObservableCounter("webhook.events", metric.WithUnit("{event}"),
+		metric.WithDescription("Webhook events, by what became of them; those that failed, were deferred or refused come again."))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	w := &webhooks{dispatcher: d, client: c, ended: make(chan error, 1)}
-	go func() { w.ended <- d.Run(ctx) }() // wait receives
-	return w, nil
+	broken, err := meter.Int64ObservableGauge("webhook.hosts.broken", metric.WithUnit("{host}"),
+		metric.WithDescription("Receivers of webhooks that take nothing and are left alone for a while."))
+	if err != nil {
+		return err
+	}
+	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		c := w.counts()
+		for outcome, n := range map[string]int64{
+			"delivered": c.Delivered, "failed": c.Failed, "deferred": c.Deferred, "expired": c.Expired, "gone": c.Gone, "refused": c.Refused,
+		} {
+			o.ObserveInt64(events, n, metric.WithAttributes(attribute.String("webhook.outcome", outcome)))
+		}
+		o.ObserveInt64(broken, c.Broken)
+		return nil
+	}, events, broken)
+	return err
 }
 
-// wait returns when nothing is sent any more: after ctx has ended, or before that with an error, that of the broker.
-func (w *webhooks) wait() error {
+// counts are what became of events.
+func (w *webhooks) counts() webhook.Counts {
+	if d := w.dispatcher.Load(); d != nil {
+		return d.Counts()
+	}
+	return webhook.Counts{}
+}
+
+// webhookPause is how long is waited after something that keeps webhooks from being sent.
+const webhookPause = 5 * time.Second
+
+// run sends webhooks until ctx ends. It waits for a broker that is away, and for one that lacks what it needs.
+func (w *webhooks) run(ctx context.Context) error {
 	if w == nil {
 		return nil
 	}
-	return <-w.ended
-}
-
-// writeMetrics writes what became of events, in the text format of Prometheus.
-func (w *webhooks) writeMetrics(out io.Writer) error {
-	if w == nil {
-		return nil
+	c, closeClient, err := w.broker.dial(ctx, w.logger)
+	if err != nil && ctx.Err() != nil {
+		return nil //nolint:nilerr // the end of ctx is no error
 	}
-	return w.dispatcher.Counts().WriteMetrics(out)
+	if err != nil {
+		return err
+	}
+	cfg := w.flags.config
+	cfg.Logger = w.logger
+	d, err := webhook.NewDispatcher(cfg, resultsQueue{c.Tail(webhookConsumer, w.flags.lease)}, webhookBook{c})
+	if err != nil {
+		return errors.Join(err, closeClient())
+	}
+	w.dispatcher.Store(d)
+	for ctx.Err() == nil {
+		err := prepare(ctx, c, w.logger)
+		if err == nil {
+			w.trouble.Store(nil)
+			err = d.Run(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			w.trouble.Store(new(err.Error()))
+			w.logger.ErrorContext(ctx, "no webhooks are sent", slog.Any("error", err))
+			t := time.NewTimer(webhookPause)
+			select {
+			case <-t.C:
+			case <-ctx.Done():
+				t.Stop()
+			}
+		}
+	}
+	return closeClient()
 }
 
 // problem says what is wrong with webhooks just now; "" for nothing.
@@ -111,10 +168,17 @@ func (w *webhooks) problem() string {
 	if w == nil {
 		return ""
 	}
-	if n := w.dispatcher.Counts().Broken; n > 0 {
-		return fmt.Sprintf("%s of webhooks %s nothing: their events wait", count(n, "receiver"), map[bool]string{true: "takes", false: "take"}[n == 1])
+	if trouble := w.trouble.Load(); trouble != nil {
+		return "no webhooks are sent: " + *trouble
 	}
-	return ""
+	switch n := w.counts().Broken; n {
+	case 0:
+		return ""
+	case 1:
+		return "a receiver of webhooks takes nothing; its events wait"
+	default:
+		return fmt.Sprintf("%d receivers of webhooks take nothing; their events wait", n)
+	}
 }
 
 // resultsQueue brings results as messages of webhooks.

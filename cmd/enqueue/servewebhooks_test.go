@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/stipple-ai/stipple/internal/otel"
 	"github.com/stipple-ai/stipple/internal/queue"
 	"github.com/stipple-ai/stipple/internal/webhook"
 )
@@ -84,25 +86,34 @@ func (w *world) sendWebhooks(lease time.Duration) (hooks *webhooks, stop func())
 	f.config.RetryMin, f.config.RetryMax = 10*time.Millisecond, 50*time.Millisecond
 	f.config.SpareMin, f.config.SpareMax = 10*time.Millisecond, 50*time.Millisecond
 	logger := slog.New(slog.NewTextHandler(w.t.Output(), nil))
-	c, err := queue.Connect(w.t.Context(), queue.Config{URL: w.broker.URL(), Logger: logger})
+	broker := &brokerFlags{config: queue.Config{URL: w.broker.URL()}, autoCreate: true}
+	t, err := otel.Setup(w.t.Context(), otel.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	hooks, err = newWebhooks(f, broker, t.Meter(), logger)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	if hooks, err = startWebhooks(ctx, f, c, logger); err != nil {
-		w.t.Fatal(err)
-	}
+	ended := make(chan error, 1)
+	go func() { ended <- hooks.run(ctx) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
-		if err := hooks.wait(); err != nil {
+		if err := <-ended; err != nil && w.client.Connected() {
 			w.t.Errorf("sending webhooks: %v", err)
 		}
 		closing, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		if err := c.Close(closing); err != nil && c.Connected() {
-			w.t.Errorf("closing the connection: %v", err)
+		if err := t.Shutdown(closing); err != nil {
+			w.t.Error(err)
 		}
 	})
+	w.metrics = func() string {
+		r := httptest.NewRecorder()
+		t.MetricsHandler().ServeHTTP(r, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		return r.Body.String()
+	}
 	w.t.Cleanup(stop)
 	return hooks, stop
 }
@@ -146,7 +157,7 @@ func TestWebhooks(t *testing.T) {
 	}
 	hooks, _ := w.sendWebhooks(time.Minute)
 	until(t, func() string {
-		if c := hooks.dispatcher.Counts(); c.Delivered != 3 || c.Failed != 2 {
+		if c := hooks.counts(); c.Delivered != 3 || c.Failed != 2 {
 			return fmt.Sprintf("the counts are %+v", c)
 		}
 		return ""
@@ -180,9 +191,8 @@ func TestWebhooks(t *testing.T) {
 		}
 		return ""
 	})
-	var metrics strings.Builder
-	if err := hooks.writeMetrics(&metrics); err != nil || !strings.Contains(metrics.String(), `{outcome="delivered"} 5`) {
-		t.Errorf("metrics: %v\n%s", err, metrics.String())
+	if metrics := w.metrics(); !regexp.MustCompile(`webhook_events_total{.*webhook_outcome="delivered".*} 5\n`).MatchString(metrics) || !strings.Contains(metrics, "webhook_hosts_broken") {
+		t.Errorf("metrics:\n%s", metrics)
 	}
 	if problem := hooks.problem(); problem != "" {
 		t.Errorf("the problem is %q", problem)
@@ -248,8 +258,8 @@ func TestWebhookFlags(t *testing.T) {
 			t.Errorf("%q: %v, want %q and no key", tt.args, err, tt.want)
 		}
 	}
-	none, err := startWebhooks(t.Context(), &webhookFlags{}, nil, nil)
-	if err != nil || none.wait() != nil || none.problem() != "" || none.writeMetrics(nil) != nil {
+	none, err := newWebhooks(&webhookFlags{}, nil, nil, nil)
+	if err != nil || none.run(t.Context()) != nil || none.problem() != "" {
 		t.Errorf("webhooks without hosts: %v, %v", none, err)
 	}
 }

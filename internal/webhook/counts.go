@@ -1,11 +1,6 @@
 package webhook
 
-import (
-	"fmt"
-	"io"
-	"strings"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // counters are what a Dispatcher counts.
 type counters struct {
@@ -30,21 +25,4 @@ func (d *Dispatcher) Counts() Counts {
 		Delivered: c.delivered.Load(), Failed: c.failed.Load(), Deferred: c.deferred.Load(), Expired: c.expired.Load(),
 		Gone: c.gone.Load(), Refused: c.refused.Load(), Broken: int64(d.gates.broken()),
 	}
-}
-
-// WriteMetrics writes them in the text format of Prometheus.
-func (c Counts) WriteMetrics(w io.Writer) error {
-	const name = "stipple_webhook_events_total"
-	var text strings.Builder
-	fmt.Fprintf(&text, "# HELP %s Webhook events, by what became of them; failed and deferred ones come again.\n# TYPE %s counter\n", name, name)
-	for _, o := range []struct {
-		outcome string
-		n       int64
-	}{{"delivered", c.Delivered}, {"failed", c.Failed}, {"deferred", c.Deferred}, {"expired", c.Expired}, {"gone", c.Gone}, {"refused", c.Refused}} {
-		fmt.Fprintf(&text, "%s{outcome=%q} %d\n", name, o.outcome, o.n)
-	}
-	const broken = "stipple_webhook_broken_hosts"
-	fmt.Fprintf(&text, "# HELP %s Receivers that take nothing and are left alone for a while.\n# TYPE %s gauge\n%s %d\n", broken, broken, broken, c.Broken)
-	_, err := io.WriteString(w, text.String())
-	return err
 }

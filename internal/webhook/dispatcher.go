@@ -115,7 +115,8 @@ func NewDispatcher(c Config, q Queue, b Book) (*Dispatcher, error) {
 // leaveTime is how long attempts that are on their way at the end may take.
 const leaveTime = 2 * time.Second
 
-// Run delivers until ctx ends, and returns nil then; another error is the queue's. It is called once.
+// Run delivers until ctx ends, and returns nil then; another error is the queue's. It may be called again when it has
+// returned.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { // lets attempts end, for a while

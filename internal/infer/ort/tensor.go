@@ -30,6 +30,8 @@ type frame struct {
 	key     frameKey
 	in, out []*tensor
 
+	ins, outs []native.Value // of in and out, for the binding
+
 	// texts are the embeddings whose copies stand in the rows of the inputs, so that a prompt is copied once and not each step.
 	texts []any
 }
@@ -103,8 +105,8 @@ func (t *tensor) setFloats(offset int, src ...float32) {
 		copy(view[float32](t)[offset:], src)
 	case onnx.Float16:
 		dst := view[uint16](t)[offset:]
-		for i, f := range src {
-			dst[i] = float16(f)
+		for i := halves(dst, src); i < len(src); i++ {
+			dst[i] = float16(src[i])
 		}
 	case onnx.Int32:
 		dst := view[int32](t)[offset:]
@@ -138,7 +140,7 @@ func (t *tensor) floats(dst []float32, offset int) {
 		return
 	}
 	src := view[uint16](t)[offset:]
-	for i := range dst {
+	for i := wholes(dst, src); i < len(dst); i++ {
 		dst[i] = float32From16(src[i])
 	}
 }
@@ -174,6 +176,7 @@ func newFrame(key frameKey, in, out []spec) (_ *frame, err error) {
 		}
 		f.out = append(f.out, t)
 	}
+	f.ins, f.outs = values(f.in), values(f.out)
 	return f, nil
 }
 
@@ -194,14 +197,15 @@ func values(tensors []*tensor) []native.Value {
 
 // run calls session with the frame's tensors, which stay alive until it returns.
 func (f *frame) run(session *native.DynamicAdvancedSession, o *native.RunOptions) error {
-	for _, t := range f.in {
+	for i, t := range f.in {
 		if t.scalar {
 			if err := t.remake(); err != nil {
 				return err
 			}
+			f.ins[i] = t.value
 		}
 	}
-	err := session.RunWithOptions(values(f.in), values(f.out), o)
+	err := session.RunWithOptions(f.ins, f.outs, o)
 	runtime.KeepAlive(f)
 	return err
 }

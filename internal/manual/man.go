@@ -89,9 +89,18 @@ func quoted(text string) string {
 }
 
 // escaped is text without what roff would take for its own: backslashes, hyphens that are minus signs, and lines that begin
-// like a request.
+// like a request. What is not ASCII is named by its number, which every roff understands.
 func escaped(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
+	var ascii strings.Builder
+	for _, r := range text {
+		if r < 0x80 {
+			ascii.WriteRune(r)
+		} else {
+			fmt.Fprintf(&ascii, `\[u%04X]`, r)
+		}
+	}
+	text = ascii.String()
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
 		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {

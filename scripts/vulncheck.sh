@@ -10,6 +10,17 @@ version=v1.1.4
 
 cd -- "$root"
 [ $# -gt 0 ] || set -- ./cmd/...
+database=${GOVULNDB:-https://vuln.go.dev}
+case $database in
+file://*) ;;
+*)
+	# Asked beforehand, so that no network and a vulnerability cannot be taken for each other.
+	if have curl && ! curl --silent --show-error --fail --location --max-time 20 --output /dev/null "$database/index/db.json"; then
+		die "NOTHING WAS CHECKED: the vulnerability database at $database cannot be reached from here; try again with a network, or set GOVULNDB to a copy (file:///path)"
+	fi
+	;;
+esac
+
 folder=$(cache_dir)/programs
 program=$folder/govulncheck-$version-$(go env GOVERSION)
 if [ ! -x "$program" ]; then
@@ -21,15 +32,4 @@ if [ ! -x "$program" ]; then
 		die "govulncheck could not be built (see above); it needs the Go module proxy"
 	mv -f -- "$stage/govulncheck" "$program"
 fi
-
-database=${GOVULNDB:-https://vuln.go.dev}
-case $database in
-file://*) ;;
-*)
-	# Asked beforehand, so that no network and a vulnerability cannot be taken for each other.
-	if have curl && ! curl --silent --show-error --fail --location --max-time 20 --output /dev/null "$database/index/db.json"; then
-		die "NOTHING WAS CHECKED: the vulnerability database at $database cannot be reached from here; try again with a network, or set GOVULNDB to a copy (file:///path)"
-	fi
-	;;
-esac
 "$program" -db "$database" "$@"

@@ -31,6 +31,8 @@ type Config struct {
 	Orders   Orders   // with Controls nil the page is read-only
 	Controls Controls // with Orders nil the page is read-only
 
+	Metrics http.Handler // serves /metrics; nil serves none
+
 	Version string   // of the program, for people
 	Hosts   []string // names beside those of the loopback interface under which the page may be asked for
 	Token   string   // what a client has to know; "" asks for nothing
@@ -107,6 +109,9 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /api/images", answer(s.landed))
 	mux.HandleFunc("GET /api/jobs/{batch}/{index}", answer(s.job))
 	mux.HandleFunc("GET /api/dead", answer(s.dead))
+	if s.cfg.Metrics != nil {
+		mux.Handle("GET /metrics", s.cfg.Metrics)
+	}
 	mux.HandleFunc("GET /image/{key...}", s.image)
 	mux.HandleFunc("GET /thumb/{key...}", s.thumb)
 	mux.HandleFunc("POST /api/jobs", s.write(s.submitJobs))

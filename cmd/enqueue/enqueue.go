@@ -175,6 +175,7 @@ func (a *app) send(ctx context.Context, f *enqueueFlags, plan batch.Plan, logger
 		return errors.Join(err, pictures.close())
 	}
 	defer flush()
+	logger = t.Logger()
 	c, closeClient, err := f.broker.connect(ctx, logger)
 	if err != nil {
 		return errors.Join(err, pictures.close())

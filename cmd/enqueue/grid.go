@@ -216,6 +216,7 @@ func (a *app) drawGrid(ctx context.Context, f *gridFlags, cells *gridCells, s su
 		return errors.Join(err, pictures.close())
 	}
 	defer flush()
+	s.logger = t.Logger()
 	c, closeClient, err := f.broker.connect(ctx, s.logger)
 	if err != nil {
 		return errors.Join(err, pictures.close())

@@ -174,6 +174,7 @@ func (r *retrying) fromRows(ctx context.Context, record queue.Batch) (err error)
 		return err
 	}
 	defer flush()
+	r.logger = t.Logger()
 	ctx, span := t.Tracer().Start(ctx, otel.SpanEnqueue, trace.WithAttributes(
 		attribute.String("batch.id", r.batch), attribute.Int("batch.jobs", len(r.wanted))))
 	defer func() {

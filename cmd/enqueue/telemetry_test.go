@@ -2,9 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/stipple-ai/stipple/internal/local/otlpd"
 )
@@ -48,14 +53,39 @@ func TestTelemetry(t *testing.T) {
 			t.Errorf("span %q", s.Name)
 		}
 	}
-	// A refused run is a failed span; the prompt is in none.
-	w.env["OTEL_SERVICE_NAME"] = "mine"
-	w.run("a secret prompt", "--batch", "b").want(t, exitInput)
-	spans, err = sink.WaitFor(ctx, func(s []otlpd.Span) bool { return len(s) >= 4 })
+	// What it logs goes there, too.
+	nc, err := nats.Connect(w.broker.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
-	last := spans[3]
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(ctx, "JOBS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := stream.CachedInfo().Config
+	other.Duplicates = time.Minute
+	if _, err := js.UpdateStream(ctx, other); err != nil {
+		t.Fatal(err)
+	}
+	w.run("a dog", "--batch", "c").want(t, exitOK)
+	if !slices.ContainsFunc(sink.Logs(), func(l otlpd.LogRecord) bool {
+		return strings.Contains(fmt.Sprint(l.Body), "not set up as this program would") && l.Resource["service.name"] == "enqueue"
+	}) {
+		t.Errorf("the sink has no warning of the stream that differs: %v", sink.Logs())
+	}
+	// A refused run is a failed span; the prompt is in none.
+	w.env["OTEL_SERVICE_NAME"] = "mine"
+	w.run("a secret prompt", "--batch", "b").want(t, exitInput)
+	spans, err = sink.WaitFor(ctx, func(s []otlpd.Span) bool { return len(s) >= 6 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := spans[5]
 	if last.Name != "enqueue" || last.Status.Code != "ERROR" || last.Resource["service.name"] != "mine" || strings.Contains(last.Status.Message, "secret") {
 		t.Errorf("span %+v", last)
 	}

@@ -121,6 +121,7 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, arg string) error {
 		return err
 	}
 	defer flush()
+	logger = t.Logger()
 	c, closeClient, err := f.broker.connect(ctx, logger)
 	if err != nil {
 		return err

@@ -65,6 +65,12 @@ func (a *app) completions() manual.Table {
 			"grid --z":        anything,
 			"grid --links":    manual.Words(linksRelative, linksPresigned, linksEmbedded),
 
+			"listen":        manual.Words("127.0.0.1:8081", "0.0.0.0:8081"),
+			"host":          anything,
+			"token-file":    manual.Files(),
+			"webhook-hosts": anything,
+			"webhook-keys":  anything,
+
 			"nats-url":          anything,
 			"nats-creds":        manual.Files("creds"),
 			"nats-nkey":         manual.Files(),

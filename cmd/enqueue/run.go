@@ -105,7 +105,7 @@ func (a *app) command() *cobra.Command {
 	})
 	root.AddCommand(a.waitCommand(), a.statusCommand(), a.watchCommand(), a.cancelCommand(), a.retryCommand(), a.dlqCommand(),
 		a.pauseCommand(), a.resumeCommand(), a.pruneCommand(), a.repairCommand(), a.setupCommand())
-	root.AddCommand(a.explainCommand(), a.verifyCommand(), a.gridCommand())
+	root.AddCommand(a.explainCommand(), a.verifyCommand(), a.gridCommand(), a.serveCommand())
 	a.finish(root)
 	a.completions().Complete(root)
 	manual.Install(root, manual.Options{Getenv: a.getenv, Version: version(), Width: a.width, Invalid: input})

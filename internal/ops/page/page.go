@@ -25,6 +25,7 @@ type Config struct {
 	Queue      queue.Config
 	Store      upload.Config // Bucket "" is the one that each result names
 	Schedulers []string      // that jobs may ask for
+	Also       func() string // what else is wrong in this process, "" for nothing; nil knows nothing
 	Logger     *slog.Logger  // nil drops everything
 }
 

@@ -63,6 +63,11 @@ func (s *System) problems(st *web.State, now time.Time) []web.Problem {
 			add(counting, time.Time{}, "the results that are stored are still being read: counts grow until that is done", "wait a moment: it reads some hundred thousand a second")
 		}
 	}
+	if s.cfg.Also != nil {
+		if what := s.cfg.Also(); what != "" {
+			add(0, time.Time{}, what, "the log of this page's process says more")
+		}
+	}
 	f.since = kept
 	return all
 }

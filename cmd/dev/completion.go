@@ -15,5 +15,6 @@ func completions() manual.Table {
 		"s3-addr":         anything,
 		"otlp-addr":       anything,
 		"http-addr":       anything,
+		"page-addr":       anything,
 	}}
 }

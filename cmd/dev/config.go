@@ -44,6 +44,7 @@ type config struct {
 	data string // this and the following of the servers that keep running alone
 	at   addresses
 	http string
+	page string // address of the page; "" for none
 }
 
 // define makes the settings of both commands flags.

@@ -33,13 +33,18 @@ func runDev(ctx context.Context, p process, c *config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, client.Close(context.WithoutCancel(ctx))) }()
+	shown, err := showPage(ctx, s, c, c.page)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, shown.leave()) }()
 	earlier, err := lastResult(ctx, s.nats.URL(), client.Names().ResultsStream())
 	if err != nil {
 		return err
 	}
 
 	w, alive := startWorker(ctx, c.workerConfig(s))
-	watched := watch(alive, p, c, s, client, earlier)
+	watched := watch(alive, p, c, s, client, earlier, shown.url)
 	fmt.Fprintln(p.stderr, "stopping")
 	switch broken := w.leave(); {
 	case broken != nil:
@@ -51,14 +56,14 @@ func runDev(ctx context.Context, p process, c *config) (err error) {
 }
 
 // watch says what enqueue has to be told once the worker is ready, and then logs every picture, until ctx ends.
-func watch(ctx context.Context, p process, c *config, s *services, client *queue.Client, earlier uint64) error {
+func watch(ctx context.Context, p process, c *config, s *services, client *queue.Client, earlier uint64, url string) error {
 	for _, m := range c.served {
 		fmt.Fprintf(p.stderr, "loading %s\n", m.Name)
 		if _, err := awaitModel(ctx, client, m.Name); err != nil {
 			return err
 		}
 	}
-	hint(p.stdout, s, c)
+	hint(p.stdout, s, c, url)
 	log := slog.New(slog.NewTextHandler(p.stderr, nil))
 	for r, err := range client.FollowResults(ctx, "*", earlier) {
 		if err != nil {
@@ -88,7 +93,7 @@ func lastResult(ctx context.Context, url, stream string) (uint64, error) {
 }
 
 // hint writes what to type in another terminal.
-func hint(w io.Writer, s *services, c *config) {
+func hint(w io.Writer, s *services, c *config, url string) {
 	fmt.Fprintln(w, "\n# Ready. In another terminal:")
 	for _, v := range s.environment() {
 		fmt.Fprintf(w, "export %s=%s\n", v.name, v.value)
@@ -99,6 +104,9 @@ bin/enqueue --wait --seeds 1..8 "a fox on a teal background"
 # Pictures lie in %s, by batch. Ctrl-C ends everything; what is in the queue stays there.
 
 `, filepath.Join(c.data, "s3", bucket))
+	if url != "" {
+		fmt.Fprintf(w, "# Or watch all of it, and ask for pictures, in a browser: %s\n\n", url)
+	}
 }
 
 // logResult logs what became of a job.

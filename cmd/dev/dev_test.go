@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"io"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stipple-ai/stipple/internal/queue"
+	"github.com/stipple-ai/stipple/internal/web"
 )
 
 // TestDev starts the servers, enqueues a job by what they print, waits for its picture to be logged, and stops them;
@@ -24,7 +27,7 @@ func TestDev(t *testing.T) {
 		stdout.saw = once(ready, "Ctrl-C")
 		stderr.saw = once(drawn, "status=succeeded")
 		p := process{
-			args:   []string{"--data", data, "--nats-addr", "127.0.0.1:0", "--s3-addr", "127.0.0.1:0", "--otlp-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"},
+			args:   []string{"--data", data, "--nats-addr", "127.0.0.1:0", "--s3-addr", "127.0.0.1:0", "--otlp-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--page-addr", "127.0.0.1:0"},
 			getenv: func(name string) string { return map[string]string{"ONNXRUNTIME_LIB": lib}[name] },
 			stdout: &stdout, stderr: &stderr,
 		}
@@ -35,6 +38,11 @@ func TestDev(t *testing.T) {
 		if url == nil {
 			t.Fatalf("no NATS_URL in:\n%s", &stdout)
 		}
+		page := regexp.MustCompile(`in a browser: (http://\S+)`).FindStringSubmatch(stdout.String())
+		if page == nil {
+			t.Fatalf("no address of the page in:\n%s", &stdout)
+		}
+		looked(ctx, t, page[1])
 		enqueue(ctx, t, url[1], index)
 		await(ctx, t, drawn, &stderr)
 		stop()
@@ -46,6 +54,32 @@ func TestDev(t *testing.T) {
 			!regexp.MustCompile(`trace_id=[0-9a-f]{32} `).MatchString(text) {
 			t.Errorf("the log must hold job %s alone, with its trace:\n%s", job[index], text)
 		}
+	}
+}
+
+// looked asks the page what it shows, until that is the worker's model.
+func looked(ctx context.Context, t *testing.T, url string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/api/state", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var st web.State
+		err = json.NewDecoder(resp.Body).Decode(&st)
+		resp.Body.Close()
+		switch {
+		case err != nil || st.ReadOnly:
+			t.Fatalf("%s, %v: %+v", resp.Status, err, st)
+		case len(st.Models) == 1 && st.Models[0].Name == "tiny-emoji":
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 

@@ -117,6 +117,7 @@ func devCommand(p process) *cobra.Command {
 	fs.StringVar(&c.at.s3, "s3-addr", "127.0.0.1:9000", "address of the store")
 	fs.StringVar(&c.at.otlp, "otlp-addr", "127.0.0.1:4318", "address of the collector")
 	fs.StringVar(&c.http, "http-addr", "127.0.0.1:9090", "address of the worker's /healthz, /readyz and /metrics; empty for none")
+	fs.StringVar(&c.page, "page-addr", "127.0.0.1:8081", "address of the page; it can submit and cancel where only this machine reaches it; empty for none")
 	c.define(fs)
 	flagenv.Describe(fs)
 	return cmd

@@ -23,10 +23,12 @@ PKG ?= ./internal/...
 COMPARE ?=
 # Flags of `make chaos`.
 CHAOS ?=
+# Flags of `make bench-gpu` (deploy/export/gpubench.py).
+BENCHGPU ?=
 
 # Packages that build and pass their tests without cgo, and so without ONNX Runtime.
 PURE := ./internal/infer ./internal/infer/clip ./internal/infer/onnx ./internal/infer/rng ./internal/infer/schedule \
-	./internal/queue ./internal/batch ./internal/upload ./internal/otel ./internal/gpu ./internal/flagenv ./internal/gallery
+	./internal/queue ./internal/batch ./internal/upload ./internal/otel ./internal/gpu ./internal/modelstore ./internal/flagenv ./internal/gallery
 # Packages whose goroutines share state: tested again under the race detector.
 RACE := ./internal/queue ./internal/worker ./internal/infer ./internal/otel
 
@@ -55,6 +57,10 @@ build: ## bin/worker, bin/enqueue, bin/dev, and ONNX Runtime beside them
 .PHONY: ort
 ort: ## fetch ONNX Runtime into the cache if it is not there, and print its path
 	@scripts/fetch-ort.sh
+
+.PHONY: ort-cuda
+ort-cuda: ## fetch ONNX Runtime for CUDA and NVIDIA's libraries into the cache (2 GB), and print its path
+	@scripts/fetch-ort-cuda.sh
 
 .PHONY: man
 man: build ## man pages of all commands in man/man1, from the same texts as -h
@@ -153,6 +159,14 @@ chaos: build ## jobs under a seeded plan of faults, against nats-server and MinI
 bench: build ## benchmarks (BENCH=regexp PKG=./internal/upload), then whole workers
 	$(ORT) go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
 	$(ORT) go run ./e2e/bench $(COMPARE)
+
+.PHONY: bench-gpu
+bench-gpu: ## stipple beside PyTorch diffusers on one GPU (docs/gpu.md; DEVICE=cpu SIZE=tiny: on a CPU, that it works)
+	$(RUN) scripts/bench-gpu.sh $(BENCHGPU)
+
+.PHONY: export-test
+export-test: build ## export tiny models of every family, and draw with them: minutes, and some gigabytes of PyTorch
+	$(ORT) env WORKER=$(CURDIR)/bin/worker "$$(scripts/export-env.sh)" -W ignore deploy/export/export_test.py
 
 .PHONY: fuzz
 fuzz: ## each fuzzer for FUZZTIME (10m)

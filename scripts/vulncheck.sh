@@ -6,7 +6,7 @@ set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/lib.sh"
 
-version=v1.1.4
+version=v1.9.0
 
 cd -- "$root"
 [ $# -gt 0 ] || set -- ./cmd/...

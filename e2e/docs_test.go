@@ -94,6 +94,10 @@ func TestDocsCommands(t *testing.T) {
 		for _, span := range regexp.MustCompile("`(?:bin/)?(?:enqueue|worker|dev|make) [^`\n]*`").FindAllString(text, -1) {
 			lines = append(lines, strings.Trim(span, "`"))
 		}
+		// Blocks that are indented instead of fenced.
+		for _, line := range regexp.MustCompile(`(?m)^    (?:[A-Z_]+=\S+ )*(?:bin/)?(?:enqueue|worker|dev|make) .*$`).FindAllString(text, -1) {
+			lines = append(lines, strings.TrimSpace(line))
+		}
 		for _, line := range lines {
 			line, _, _ = strings.Cut(line, " #")
 			for _, match := range called.FindAllStringSubmatch(line, -1) {

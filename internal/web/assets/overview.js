@@ -139,12 +139,13 @@ function showWorkers(workers) {
       text(line.children[1], is === 'ready' ? rate(worker.steps_per_s).replace('/', ' steps/') : is);
       const most = (worker.max_rows || 0) * (worker.lanes || 1);
       bar.hidden = worker.gone;
-      showRows(bar, most ? worker.rows : worker.held, most || worker.slots);
+      // Of a worker that does not tell how many rows it can have in use, the bar shows its jobs.
+      showRows(bar, most ? 'rows in use' : 'jobs held', most ? worker.rows : worker.held, most || worker.slots);
       if (worker.gone) {
         facts(hint, `last heard ${since(worker.seen_at)} ago`, (worker.models ?? []).join(', '));
         return;
       }
-      facts(hint, most ? `${worker.rows} of ${plural(most, 'row')}` : '', `${worker.held} of ${plural(worker.slots, 'job')}`,
+      facts(hint, most ? `${worker.rows} of ${plural(most, 'row')}` : plural(worker.rows, 'row'), `${worker.held} of ${plural(worker.slots, 'job')}`,
         (worker.models ?? []).join(', '), [worker.provider, worker.device].filter(Boolean).join(' '));
     });
 }

@@ -41,12 +41,13 @@ export function standing(batch) {
   return words.join(' · ');
 }
 
-// rowsBar shows how many of a worker's rows are in use.
+// rowsBar shows how much of a worker is in use.
 export function rowsBar() {
-  return h('div', { class: 'rows', role: 'meter', 'aria-label': 'rows in use', 'aria-valuemin': 0 }, h('span'));
+  return h('div', { class: 'rows', role: 'meter', 'aria-valuemin': 0 }, h('span'));
 }
 
-export function showRows(bar, used, most) {
+export function showRows(bar, label, used, most) {
+  attribute(bar, 'aria-label', label);
   attribute(bar, 'aria-valuemax', most);
   attribute(bar, 'aria-valuenow', used);
   attribute(bar, 'aria-valuetext', `${used} of ${most}`);

@@ -101,15 +101,15 @@ fuzz-smoke: ## each fuzzer for SMOKETIME (2s)
 
 .PHONY: e2e
 e2e: build ## end-to-end stories against nats-server and versitygw
-	$(ORT) scripts/e2e.sh versitygw $(TESTFLAGS)
+	$(ORT) --chromium scripts/e2e.sh versitygw $(TESTFLAGS)
 
 .PHONY: e2e-minio
 e2e-minio: build ## end-to-end stories against nats-server and MinIO
-	$(ORT) scripts/e2e.sh minio $(TESTFLAGS)
+	$(ORT) --chromium scripts/e2e.sh minio $(TESTFLAGS)
 
 .PHONY: e2e-containers
 e2e-containers: build ## end-to-end stories against containers of nats-server and MinIO; without docker or podman against processes, which it says
-	$(ORT) scripts/e2e.sh containers $(TESTFLAGS)
+	$(ORT) --chromium scripts/e2e.sh containers $(TESTFLAGS)
 
 .PHONY: lint
 lint: ## golangci-lint, formatting and import direction
@@ -147,8 +147,8 @@ vulncheck: ## look for known vulnerabilities in what the programs call (needs vu
 .PHONY: soak
 soak: build ## the tests at full size: hours
 	STIPPLE_SOAK=1 $(ORT) go test -count=1 -timeout 6h $(TESTFLAGS) ./internal/...
-	STIPPLE_SOAK=1 $(ORT) scripts/e2e.sh versitygw -timeout 6h $(TESTFLAGS)
-	STIPPLE_SOAK=1 $(ORT) scripts/e2e.sh minio -timeout 6h -run Chaos $(TESTFLAGS)
+	STIPPLE_SOAK=1 $(ORT) --chromium scripts/e2e.sh versitygw -timeout 6h $(TESTFLAGS)
+	STIPPLE_SOAK=1 $(ORT) --chromium scripts/e2e.sh minio -timeout 6h -run Chaos $(TESTFLAGS)
 	$(ORT) scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: chaos

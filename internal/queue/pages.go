@@ -86,6 +86,13 @@ func (c *Client) NewestResults(ctx context.Context, batch string, before uint64,
 		}
 		before = last.Sequence + 1
 	}
+	// Where no other results are in between, the last n lie in the last n sequences.
+	if dense, err := c.PageResults(ctx, batch, max(before, uint64(n)+1)-uint64(n)-1, n); err != nil {
+		return nil, err
+	} else if k := len(dense.Entries); k == n && dense.Entries[k-1].Sequence < before {
+		slices.Reverse(dense.Entries)
+		return dense.Entries, nil
+	}
 	// after counts the results from a sequence on.
 	after := func(sequence uint64) (int64, error) {
 		p, err := readPage(ctx, c, c.names.ResultsStream(), filter, sequence-1, 1, func(*jetstream.RawStreamMsg, uint64) (struct{}, bool) { return struct{}{}, true })

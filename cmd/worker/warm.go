@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,13 +25,16 @@ container, or before a machine takes traffic.
   worker warm --models hf://org/repo@revision --download
   worker warm --models sdxl=/models/sdxl --provider tensorrt --max-rows 16
 
+With --json it prints a line for each model, in which what is not known is left out:
+  {"type":"warmed","model","digest","dir","rows":[…],"provider","seconds"}
+
 Exit codes: 0 warm, 1 something broke, 2 a setting, a library or a model that cannot work.`
 
 // warmFlags are those of `worker warm`, by the names of the worker's.
 type warmFlags struct {
 	models, arena, rowShapes string
 	logLevel, logFormat      string
-	download                 bool
+	download, json           bool
 	config                   worker.Config
 	sources                  sources
 	provider                 providerFlags
@@ -40,6 +45,8 @@ func (f *warmFlags) define(fs *pflag.FlagSet) {
 	f.sources.define(fs)
 	fs.BoolVar(&f.download, "download", false, "download and check alone, load nothing: for machines without the worker's GPU")
 	flagenv.Bind(fs, "download", "WARM_DOWNLOAD")
+	fs.BoolVar(&f.json, "json", false, "print a JSON line for each model")
+	flagenv.Bind(fs, "json", "WARM_JSON")
 	defineRuntime(fs, &f.config.Runtime, &f.arena)
 	f.provider.define(fs)
 	fs.IntVar(&f.config.Runtime.Threads, "threads", 0, "threads of one call on the CPU")
@@ -116,11 +123,36 @@ func (f *warmFlags) run(cmd *cobra.Command) error {
 			if err != nil {
 				return config(fmt.Errorf("model %s: %w", m.Name, err))
 			}
-			fmt.Fprintf(out, "%s is whole: digest %.12s, in %s (checked in %v)\n", m.Name, digest, m.Dir, time.Since(begin).Round(time.Millisecond))
+			f.tell(out, warmed{Model: m.Name, Digest: digest, Dir: m.Dir}, time.Since(begin))
 		}
 		return nil
 	}
 	return worker.Warm(ctx, c, func(m worker.Warmed, took time.Duration) {
-		fmt.Fprintf(out, "%s is warm: digest %.12s, rows %s, provider %s, %v\n", m.Name, m.Digest, joinInts(m.Rows), c.Runtime.Provider, took.Round(time.Millisecond))
+		f.tell(out, warmed{Model: m.Name, Digest: m.Digest, Rows: m.Rows, Provider: c.Runtime.Provider}, took)
 	})
+}
+
+// warmed is the line of a model.
+type warmed struct {
+	Type     string  `json:"type"` // warmed
+	Model    string  `json:"model"`
+	Digest   string  `json:"digest"`
+	Dir      string  `json:"dir,omitempty"`      // of one that was downloaded and checked alone
+	Rows     []int   `json:"rows,omitempty"`     // of one that was loaded: its row shapes
+	Provider string  `json:"provider,omitempty"` // of the same
+	Seconds  float64 `json:"seconds"`
+}
+
+// tell tells of a model that is ready.
+func (f *warmFlags) tell(out io.Writer, m warmed, took time.Duration) {
+	if m.Type, m.Seconds = "warmed", took.Seconds(); f.json {
+		_ = json.NewEncoder(out).Encode(m) // standard output that is gone has nobody to be told
+		return
+	}
+	took = took.Round(time.Millisecond)
+	if m.Dir != "" {
+		fmt.Fprintf(out, "%s is whole: digest %.12s, in %s (checked in %v)\n", m.Model, m.Digest, m.Dir, took)
+		return
+	}
+	fmt.Fprintf(out, "%s is warm: digest %.12s, rows %s, provider %s, %v\n", m.Model, m.Digest, joinInts(m.Rows), m.Provider, took)
 }

@@ -97,6 +97,10 @@ func TestWarmFromBucket(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "sd15 is whole") || strings.Contains(stderr, "downloading") {
 		t.Errorf("again, offline: %d, %s, %s", code, stdout, stderr)
 	}
+	code, stdout, _ = runWarm(t, env, "warm", "--download", "--json")
+	if code != 0 || !strings.HasPrefix(stdout, `{"type":"warmed","model":"sd15","digest":"`) || !strings.Contains(stdout, `,"seconds":`) {
+		t.Errorf("as JSON: %d, %s", code, stdout)
+	}
 	code, stdout, _ = runWarm(t, env, "doctor")
 	if !strings.Contains(stdout, "digest") || strings.Contains(stdout, "not downloaded") {
 		t.Errorf("doctor after: %d, %s", code, stdout)

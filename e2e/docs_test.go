@@ -170,6 +170,9 @@ func TestManuals(t *testing.T) {
 				t.Errorf("the manual of %s has no section %s", command, strings.TrimSpace(section))
 			}
 		}
+		if strings.Contains(text, "\n    --json") && !strings.Contains(text, "\nJSON OUTPUT\n") {
+			t.Errorf("the manual of %s does not say what --json prints", command)
+		}
 		_, codes, _ := strings.Cut(text, "\nEXIT CODES\n")
 		codes, _, _ = strings.Cut(codes, "\n\n")
 		for _, code := range regexp.MustCompile(`(?m)^    (\d+) `).FindAllStringSubmatch(codes, -1) {

@@ -34,6 +34,12 @@ threads not counted; settings are tried from small to large at first, since the 
 
 A model that takes long to draw is tried sooner with few --steps: what changes is the share of text encoding and decoding.
 
+With --json it prints one object, in which "best" is null where no setting works and "set" holds the worker's variables:
+  {"model","model_digest","width","height","num_inference_steps","guidance_scale","scheduler","provider","device","cores",
+   "onnxruntime","rounds","settings":[{"max_rows","row_shapes","lanes","threads","step_ms","rows_mean",
+   "images_per_second","bare_images_per_second","efficiency","rounds_images_per_second","memory_bytes",
+   "device_memory_bytes","error"}],"best":{…},"set":{…}}
+
 Exit codes: 0 measured, 1 no setting works, or something broke, 2 a flag or a model that cannot work.`
 
 // benchFlags are those of `worker bench`.

@@ -19,10 +19,13 @@ const doctorManual = `Doctor looks at everything that a worker with these settin
   telemetry  an empty request for each signal to its collector, and what came back
 
   worker doctor
-  worker doctor --json | jq '.checks[] | select(.status == "fail")'
+  worker doctor --json | jq '.checks[] | select(.status == "failed")'
 
 It leaves nothing behind: it deletes the objects that it puts under .probe/ in the bucket, and sends the queue what that refuses
 to store. Run it with the environment of a worker, for example in its container.
+
+With --json it prints one object:
+  {"ok":…,"checks":[{"area","name","status":"ok"|"warning"|"failed"|"skipped","detail","mend"}]}
 
 Exit codes: 0 nothing failed, with or without warnings, 1 something did, 2 a flag that is none.`
 

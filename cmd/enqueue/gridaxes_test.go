@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
 )
 
 func TestParseGridAxis(t *testing.T) {
@@ -107,4 +108,49 @@ func TestSlug(t *testing.T) {
 			t.Errorf("slug(%q) = %q, want %q", value, got, want)
 		}
 	}
+}
+
+// FuzzGridAxis holds that what is read has as many values as are shown, and that every one makes a job.
+func FuzzGridAxis(f *testing.F) {
+	for _, text := range []string{"seed=1..4", `prompt=a fox,"a hen, ""brown"""`, "size=64x64,64x128", "steps=10..50..20", "negative_prompt=,x", "seed=1..18446744073709551615", "prompt=\"\n\",b"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if _, values, _ := strings.Cut(text, "="); strings.HasPrefix(values, "@") {
+			return // a file of this machine
+		}
+		a, err := parseGridAxis(text)
+		if err != nil {
+			return
+		}
+		n := a.side.Len()
+		if n < 1 || n > maxGridCells || int64(n) != a.group[0].Len() {
+			t.Fatalf("%q has %d values, and %d are shown", text, a.group[0].Len(), n)
+		}
+		prompts := []string{"a fox"}
+		if a.side.Name == "prompt" {
+			prompts = nil
+		}
+		plan, err := (&gridFlags{enqueueFlags: enqueueFlags{jobs: noJobFlags()}}).gridPlan(gridAxes{a}, prompts)
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		jobs := 0
+		for _, err := range plan.Jobs("b") {
+			if err != nil {
+				t.Fatalf("%q: %v", text, err)
+			}
+			jobs++
+		}
+		if jobs != n {
+			t.Errorf("%q makes %d jobs, want %d", text, jobs, n)
+		}
+	})
+}
+
+// noJobFlags are those of a command line that gives none.
+func noJobFlags() jobFlags {
+	var f jobFlags
+	f.define(pflag.NewFlagSet("", pflag.ContinueOnError))
+	return f
 }

@@ -30,7 +30,7 @@ type webhookFlags struct {
 }
 
 // webhookLease is how long a result stays with one sender: longer than an attempt takes.
-const webhookLease = time.Minute
+const webhookLease = 30 * time.Second
 
 func (f *webhookFlags) define(fs *pflag.FlagSet) {
 	fs.StringVar(&f.hosts, "webhook-hosts", "", "hosts to which webhooks may go, comma-separated: hooks.example.com, *.example.com, host:port; addresses that are not public by themselves, such as 10.0.0.0/8. Empty sends none")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -117,6 +118,11 @@ func TestKubernetesSettings(t *testing.T) {
 						t.Errorf("%s: %s is no setting of %s %s", m.Metadata.Name, v.Name, program, args)
 					}
 				}
+				for _, arg := range c.Args {
+					if strings.HasPrefix(arg, "--") && !hasFlag(t, program, args, arg) {
+						t.Errorf("%s: %s %s has no flag %s", m.Metadata.Name, program, args, arg)
+					}
+				}
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(shared)) {
@@ -128,6 +134,13 @@ func TestKubernetesSettings(t *testing.T) {
 			t.Errorf("%d settings are known, %d are shared", len(known), len(shared))
 		}
 	})
+}
+
+// hasFlag reports whether a program's -h has a flag.
+func hasFlag(t *testing.T, program string, args []string, flag string) bool {
+	t.Helper()
+	name, _, _ := strings.Cut(flag, "=")
+	return regexp.MustCompile(`(^|[\s,])` + regexp.QuoteMeta(name) + `\b`).MatchString(help(t, program, args...))
 }
 
 // TestKubernetesNames: streams and consumers that KEDA asks for, and the account they are in, are those that the programs make.

@@ -14,7 +14,7 @@ import (
 )
 
 // standard are variables that the programs take by their libraries' rules, and so not as flags.
-var standard = regexp.MustCompile(`^(OTEL_[A-Z_]+|AWS_(ENDPOINT_URL(_S3)?|REGION|ACCESS_KEY_ID|SECRET_ACCESS_KEY)|ORT_DISABLE_TELEMETRY|LD_LIBRARY_PATH|NVIDIA_DRIVER_CAPABILITIES)$`)
+var standard = regexp.MustCompile(`^(OTEL_[A-Z_]+|AWS_(ENDPOINT_URL(_S3)?|REGION|ACCESS_KEY_ID|SECRET_ACCESS_KEY|CA_BUNDLE)|ORT_DISABLE_TELEMETRY|LD_LIBRARY_PATH|NVIDIA_DRIVER_CAPABILITIES)$`)
 
 // TestSettings holds that each program knows every setting it is given: a misspelt one would be silently ignored.
 func TestSettings(t *testing.T) {

@@ -287,6 +287,7 @@ func (w *work) deadLetters(ctx context.Context) {
 	for range 3 {
 		die()
 	}
+	w.look(ctx)
 	for d, err := range w.enqueue.DeadLetters(ctx, queue.DeadFilter{}) {
 		w.ok("listing dead letters", err)
 		for range 2 { // the second finds it done
@@ -306,6 +307,24 @@ func (w *work) deadLetters(ctx context.Context) {
 		w.t.Errorf("%d were deleted, want 5", n)
 	}
 	must(w.enqueue.PurgeDead(ctx, queue.DeadFilter{}))(w.t, "deleting all dead letters")
+}
+
+// look reads results and dead letters as the page does, a screen at a time.
+func (w *work) look(ctx context.Context) {
+	w.t.Helper()
+	if p := must(w.enqueue.PageResults(ctx, "first", 0, 1))(w.t, "reading a page of results"); len(p.Entries) != 1 || p.Pending != 1 {
+		w.t.Errorf("a page of results: %+v", p)
+	}
+	if r := must(w.enqueue.NewestResults(ctx, "first", 0, 1))(w.t, "reading the newest results"); len(r) != 1 {
+		w.t.Errorf("the newest results: %+v", r)
+	}
+	if r := must(w.enqueue.ResultsOf(ctx, "first", 0, 10))(w.t, "reading results by index"); len(r) != 2 {
+		w.t.Errorf("results by index: %+v", r)
+	}
+	last := must(w.enqueue.LastDead(ctx))(w.t, "looking for the last dead letter")
+	if p := must(w.enqueue.PageDead(ctx, "", 0, 10))(w.t, "reading a page of dead letters"); len(p.Entries) != 3 || p.Last != last {
+		w.t.Errorf("a page of dead letters, the last of which is %d: %+v", last, p)
+	}
 }
 
 // operate looks at the queue and mends it.

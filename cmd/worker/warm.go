@@ -123,13 +123,17 @@ func (f *warmFlags) run(cmd *cobra.Command) error {
 			if err != nil {
 				return config(fmt.Errorf("model %s: %w", m.Name, err))
 			}
-			f.tell(out, warmed{Model: m.Name, Digest: digest, Dir: m.Dir}, time.Since(begin))
+			if err := f.tell(out, warmed{Model: m.Name, Digest: digest, Dir: m.Dir}, time.Since(begin)); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
-	return worker.Warm(ctx, c, func(m worker.Warmed, took time.Duration) {
-		f.tell(out, warmed{Model: m.Name, Digest: m.Digest, Rows: m.Rows, Provider: c.Runtime.Provider}, took)
+	var told error
+	err = worker.Warm(ctx, c, func(m worker.Warmed, took time.Duration) {
+		told = errors.Join(told, f.tell(out, warmed{Model: m.Name, Digest: m.Digest, Rows: m.Rows, Provider: c.Runtime.Provider}, took))
 	})
+	return errors.Join(err, told)
 }
 
 // warmed is the line of a model.
@@ -144,15 +148,15 @@ type warmed struct {
 }
 
 // tell tells of a model that is ready.
-func (f *warmFlags) tell(out io.Writer, m warmed, took time.Duration) {
+func (f *warmFlags) tell(out io.Writer, m warmed, took time.Duration) error {
 	if m.Type, m.Seconds = "warmed", took.Seconds(); f.json {
-		_ = json.NewEncoder(out).Encode(m) // standard output that is gone has nobody to be told
-		return
+		return json.NewEncoder(out).Encode(m)
 	}
 	took = took.Round(time.Millisecond)
 	if m.Dir != "" {
 		fmt.Fprintf(out, "%s is whole: digest %.12s, in %s (checked in %v)\n", m.Model, m.Digest, m.Dir, took)
-		return
+		return nil
 	}
 	fmt.Fprintf(out, "%s is warm: digest %.12s, rows %s, provider %s, %v\n", m.Model, m.Digest, joinInts(m.Rows), m.Provider, took)
+	return nil
 }

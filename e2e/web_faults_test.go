@@ -24,6 +24,7 @@ func TestPageTellsWhatIsWrong(t *testing.T) {
 
 	w.store.kill()
 	b.shows("#problem-list", "store")
+	b.until(`/store/i.test(document.getElementById('assertive').textContent)`) // for those who hear the page
 	b.shows("#connection", "problem")
 	b.shot("store-gone")
 	w.store.start()

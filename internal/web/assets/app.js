@@ -122,14 +122,13 @@ live({
   dead() {
     if (view instanceof DeadView) view.missed();
   },
-  connection(there) {
-    const again = there && lost;
+  connection(there, missed) {
+    if (there && lost) announce('Connected again');
     lost = there ? null : { since: Date.now(), at: state.at };
     render();
-    if (!again) return;
+    if (!missed) return;
     view.missed();
     details?.ask();
-    announce('Connected again');
   },
 });
 

@@ -2,8 +2,9 @@
 import { h } from './dom.js';
 import { place } from './notify.js';
 
-// show opens a dialog, and gives the focus back when it is closed, unless closed says that it went elsewhere.
-export function show(dialog, closed = () => false) {
+// show opens a dialog, and gives the focus back when it is closed, unless closed says that it went elsewhere. One that
+// holds nothing that could be lost is closed by a click beside it, too.
+export function show(dialog, closed = () => false, holdsNothing = true) {
   const before = document.activeElement;
   document.body.append(dialog);
   dialog.addEventListener('close', () => {
@@ -11,8 +12,7 @@ export function show(dialog, closed = () => false) {
     dialog.remove();
     if (!closed() && before?.isConnected) before.focus();
   });
-  // A click on what lies behind closes it.
-  dialog.addEventListener('pointerdown', (event) => event.target === dialog && dialog.close());
+  if (holdsNothing) dialog.addEventListener('pointerdown', (event) => event.target === dialog && dialog.close());
   dialog.showModal();
   place();
 }

@@ -76,7 +76,7 @@ export class Form {
     });
     if (preset) this.fill(preset);
     this.defaults();
-    show(this.dialog, closed);
+    show(this.dialog, closed, false);
   }
 
   // fill puts a job's fields into the form.

@@ -2,20 +2,24 @@
 
 const silence = 20_000; // ms without any event, after which a stream that pings is taken for lost
 const again = 1000; // ms until the next try; the server's `retry` says the same to the browser
+const unseen = 30_000; // ms in the background, after which a page rests: browsers keep few connections to one server
 
-// live follows the server. on.state, on.images and on.dead get what events carry, on.connection whether the stream
-// is there: true again means that things may have been missed. It says so of each change once.
+// live follows the server. on.state, on.images and on.dead get what events carry. on.connection gets whether the stream
+// is there, once for each change, and whether things may have been missed because it was not.
 export function live(on) {
-  let source = null;
-  let connected = null; // not known yet
+  let source = null; // null while it rests
+  let connected = null; // null while it is not known
+  let before = false; // there was a stream before
   let heard = Date.now();
   let pings = false;
   let timer = 0;
+  let resting = 0;
 
   const say = (is) => {
     if (connected === is) return;
     connected = is;
-    on.connection(is);
+    on.connection(is, is && before);
+    before ||= is;
   };
   const listen = (name, handle) =>
     source.addEventListener(name, (event) => {
@@ -46,12 +50,22 @@ export function live(on) {
     });
   }
 
-  const soon = () => connected === false && open();
-  addEventListener('online', soon);
+  function rest() {
+    clearTimeout(timer);
+    source.close();
+    source = null;
+    connected = null;
+  }
+
+  addEventListener('online', () => connected === false && open());
   addEventListener('offline', () => say(false));
-  document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && soon());
+  document.addEventListener('visibilitychange', () => {
+    clearTimeout(resting);
+    if (document.visibilityState === 'hidden') resting = setTimeout(rest, unseen);
+    else if (!source || connected === false) open();
+  });
   setInterval(() => {
-    if (!pings || Date.now() - heard < silence) return;
+    if (!source || !pings || Date.now() - heard < silence) return;
     say(false);
     open();
   }, 2000);

@@ -63,3 +63,14 @@ func anchors(text string) []string {
 	}
 	return all
 }
+
+// TestDocsIndex holds that docs/README.md leads to every page.
+func TestDocsIndex(t *testing.T) {
+	all := pages(t)
+	for page := range all {
+		name, inside := strings.CutPrefix(page, "docs/")
+		if inside && name != "README.md" && !strings.Contains(all["docs/README.md"], "]("+name+")") {
+			t.Errorf("docs/README.md does not lead to %s", page)
+		}
+	}
+}

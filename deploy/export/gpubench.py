@@ -197,7 +197,7 @@ def main():
         if not (model / "stipple.json").exists():  # it is written last
             kind = ["--float16", "--fuse", "cuda"] if args.device == "cuda" else []
             check = "no" if args.size == "full" else "cpu"  # at full size a CPU would take an hour to draw one
-            subprocess.run([sys.executable, str(HERE / "export.py"), str(model), "--random", family, *(["--tiny"] if args.size == "tiny" else []), *kind, "--check", check], check=True)
+            subprocess.run([sys.executable, "-W", "ignore", str(HERE / "export.py"), str(model), "--random", family, *(["--tiny"] if args.size == "tiny" else []), *kind, "--check", check], check=True)
         runs = [{"what": "diffusers"} | run_torch(args, family, False)]
         if not args.no_compile:
             runs.append({"what": "diffusers, torch.compile"} | run_torch(args, family, True))

@@ -161,7 +161,7 @@ func TestHubStall(t *testing.T) {
 		return true
 	}
 	defer close(release)
-	mustFetch(t, h.store(t, t.TempDir(), func(c *Config) { c.patience = 100 * time.Millisecond }), "hf://acme/toy", pipeline())
+	mustFetch(t, h.store(t, t.TempDir(), func(c *Config) { c.patience = 400 * time.Millisecond }), "hf://acme/toy", pipeline())
 	if got := h.asked("resolve/" + commitA + "/unet/model.onnx"); !slices.Contains(got, "/acme/toy/resolve/"+commitA+"/unet/model.onnx bytes=2-") {
 		t.Errorf("asked %q", got)
 	}

@@ -29,7 +29,8 @@ With --json it prints one line. Without a batch:
   {"type":"status","batches":[{"batch_id","state","created","total","sent","waiting","done","summary":{…}}],"older":…,
    "queue":[{"priority","model","waiting","running","consumer","paused_until"}],
    "stranded":[{"priority","model","consumer","jobs","missing"}],
-   "workers":[{"worker","state","models","slots","jobs","rows","steps_per_second"}]}
+   "workers":[{"worker","state","models","slots","jobs","rows","steps_per_second",
+   "provider","device","max_rows","lanes","started"}]}
 With a batch:
   {"type":"batch_status","batch_id","state","created","trace_id","total","sent","waiting","succeeded","failed",
    "cancelled","expired","unknown","source","done","rate","seconds_left","bucket","prefix","failures":[{"id","status",

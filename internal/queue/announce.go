@@ -33,6 +33,12 @@ type Status struct {
 	Jobs           int      `json:"jobs"`  // jobs it holds
 	Rows           int      `json:"rows"`  // UNet rows in calls now
 	StepsPerSecond float64  `json:"steps_per_second"`
+
+	Provider string    `json:"provider,omitempty"` // of ONNX Runtime
+	Device   string    `json:"device,omitempty"`   // of the provider, for a GPU
+	MaxRows  int       `json:"max_rows,omitempty"` // in one call
+	Lanes    int       `json:"lanes,omitempty"`    // calls at once
+	Started  time.Time `json:"started,omitzero"`
 }
 
 // The values of a worker's state.

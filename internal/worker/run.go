@@ -43,7 +43,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			local.Warn("telemetry was lost", slog.Any("error", err))
 		}
 	}()
-	w := &Worker{cfg: cfg, log: cfg.Logger, telemetry: t, slots: newSlots(cfg.Slots), jobs: map[*job]struct{}{}, state: queue.WorkerStarting, drain: drain{begun: make(chan struct{})}}
+	w := &Worker{cfg: cfg, log: cfg.Logger, telemetry: t, slots: newSlots(cfg.Slots), jobs: map[*job]struct{}{}, state: queue.WorkerStarting, started: time.Now(), drain: drain{begun: make(chan struct{})}}
 	return w.run(ctx)
 }
 

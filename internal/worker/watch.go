@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/stipple-ai/stipple/internal/queue"
@@ -78,6 +79,9 @@ func (w *Worker) announce(ctx context.Context) {
 			w.queue.AnnounceStatus(w.status(ctx, float64(calls-before)/now.Sub(last).Seconds()))
 			last, before = now, calls
 		case <-ctx.Done():
+			if w.leaving() { // a farewell, so that whoever listens does not take silence for a death
+				w.queue.AnnounceStatus(w.status(ctx, 0))
+			}
 			return
 		}
 	}
@@ -93,7 +97,11 @@ func (w *Worker) calls(ctx context.Context) int64 {
 }
 
 func (w *Worker) status(ctx context.Context, rate float64) queue.Status {
-	s := queue.Status{Worker: w.cfg.Name, State: w.currentState(), Slots: w.cfg.Slots, Jobs: len(w.held()), StepsPerSecond: max(0, rate)}
+	s := queue.Status{Worker: w.cfg.Name, State: w.currentState(), Slots: w.cfg.Slots, Jobs: len(w.held()), StepsPerSecond: max(0, rate),
+		Provider: orCPU(w.cfg.Runtime.Provider), MaxRows: w.cfg.MaxRows, Lanes: w.cfg.Lanes, Started: w.started}
+	if w.cfg.gpu() {
+		s.Device = strconv.Itoa(w.cfg.Runtime.Device)
+	}
 	for _, p := range w.cfg.Models {
 		s.Models = append(s.Models, p.Name)
 		s.Rows += w.models[p.Name].engine.Load(ctx).Rows

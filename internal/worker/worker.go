@@ -34,6 +34,7 @@ type Worker struct {
 	encoder       upload.Encoder
 	slots         *slots
 	gate          gate
+	started       time.Time
 
 	drain drain
 

@@ -60,6 +60,7 @@ type worker struct {
 	first  time.Time
 	seen   time.Time
 	images ops.Rate
+	gone   bool // it was not heard for a while that the broker was there, and did not say that it leaves
 }
 
 // letterCount is how many dead letters a batch had when so many of its jobs had failed and so many letters lay there.
@@ -148,7 +149,7 @@ func (f *facts) heard(st queue.Status, now time.Time) {
 		w = &worker{first: now}
 		f.workers[st.Worker] = w
 	}
-	w.last, w.seen = st, now
+	w.last, w.seen, w.gone = st, now, false
 }
 
 // checkBroker asks for a sign of life.

@@ -163,10 +163,10 @@ func TestProblems(t *testing.T) {
 		expect(0, "worker w cannot reach the store: it keeps what it has drawn, and fetches nothing")
 		hear(queue.WorkerReady)
 		expect(5 * time.Second)
-		expect(2*time.Second, "worker w has gone silent, with 1 job in its hands")
-		expect(6*time.Second, "worker w has gone silent, with 1 job in its hands", "jobs wait for the model m, and no worker that serves it is heard")
+		expect(2*time.Second, "worker w has gone silent; it held 1 job")
+		expect(6*time.Second, "worker w has gone silent; it held 1 job", "jobs wait for the model m, and no worker that serves it is heard")
 		f.depths[0].PausedUntil = time.Now().Add(time.Hour)
-		expect(0, "worker w has gone silent, with 1 job in its hands")
+		expect(0, "worker w has gone silent; it held 1 job")
 		hear(queue.WorkerDraining) // one that says that it leaves is not missed
 		expect(8 * time.Second)
 		expect(8 * time.Second)
@@ -179,7 +179,7 @@ func TestProblems(t *testing.T) {
 		expect(time.Minute, "the broker at b1:4222, an address that cannot be read does not answer")
 		f.broker, f.steady = trouble{}, time.Now()
 		expect(time.Second)
-		expect(6*time.Second, "worker w has gone silent, with 1 job in its hands")
+		expect(6*time.Second, "worker w has gone silent; it held 1 job")
 		expect(5 * time.Minute)
 
 		f.stranded = []queue.Stranding{{Model: "m", Consumer: "w-low-m", Jobs: 2}, {Model: "m", Consumer: "w-high-m", Jobs: 1, Missing: true}}

@@ -94,8 +94,8 @@ func (s *System) workerProblems(st *web.State, add func(after time.Duration, sin
 	served := map[string]bool{}
 	for _, w := range st.Workers {
 		switch {
-		case w.Gone && w.State != queue.WorkerDraining:
-			add(0, w.SeenAt, fmt.Sprintf("worker %s has gone silent, with %s in its hands", w.ID, jobs(int64(w.Held))),
+		case w.Gone:
+			add(0, w.SeenAt, fmt.Sprintf("worker %s has gone silent; it held %s", w.ID, jobs(int64(w.Held))),
 				"it was killed, or its network is cut: see its log, or start another. Its jobs are delivered again when their leases run out, after about 30 s")
 		case !w.Gone && w.State == queue.WorkerHolding:
 			add(0, time.Time{}, fmt.Sprintf("worker %s cannot reach the store: it keeps what it has drawn, and fetches nothing", w.ID),

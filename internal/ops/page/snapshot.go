@@ -17,9 +17,8 @@ const mostBatches = 100
 
 // Silences of a worker, which tells of itself every 2 s.
 const (
-	silent  = 6 * time.Second // after which it is gone
-	forget  = 5 * time.Minute // after which nobody wants to know any more
-	leaving = 2 * silent      // after which one that said that it leaves has left
+	silent = 6 * time.Second // after which it is gone
+	forget = 5 * time.Minute // after which nobody wants to know any more
 )
 
 // publish shows a snapshot whenever there is another, until ctx ends.
@@ -55,7 +54,7 @@ func (s *System) assemble(now time.Time) *web.State {
 		st.Queues = append(st.Queues, q)
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.workers)) {
-		st.Workers = append(st.Workers, f.workers[name].shown(f.gone(f.workers[name], now), now))
+		st.Workers = append(st.Workers, f.workers[name].shown(now))
 	}
 	for _, m := range f.models {
 		st.Models = append(st.Models, modelOf(m))
@@ -64,28 +63,32 @@ func (s *System) assemble(now time.Time) *web.State {
 	return st
 }
 
-// gone reports whether a worker went silent without a word. While the broker is away, nobody is heard.
-func (f *facts) gone(w *worker, now time.Time) bool {
+// quiet reports whether a worker is not heard any more. While the broker is away, nobody is.
+func (f *facts) quiet(w *worker, now time.Time) bool {
 	return now.Sub(w.seen) > silent && !f.steady.IsZero() && now.Sub(f.steady) > silent
 }
 
-// sweep forgets workers that have left, or are gone for long.
+// sweep notes which workers have gone silent without a word, and forgets those that have left, or are gone for long.
 func (f *facts) sweep(now time.Time) {
-	if f.steady.IsZero() {
-		return
-	}
 	maps.DeleteFunc(f.workers, func(_ string, w *worker) bool {
-		quiet := now.Sub(w.seen)
-		return quiet > forget || f.gone(w, now) && w.last.State == queue.WorkerDraining && quiet > leaving
+		if !f.quiet(w, now) {
+			return false
+		}
+		w.gone = true
+		return w.last.State == queue.WorkerDraining || now.Sub(w.seen) > forget
 	})
 }
 
 // shown is a worker as the page shows it.
-func (w *worker) shown(gone bool, now time.Time) web.Worker {
+func (w *worker) shown(now time.Time) web.Worker {
 	l := w.last
 	shown := web.Worker{
 		ID: l.Worker, Models: l.Models, State: l.State, Rows: l.Rows, Slots: l.Slots, Held: l.Jobs, StepsPerSecond: l.StepsPerSecond,
-		ImagesPerS: round(w.images.PerSecond(now)), StartedAt: w.first.UTC(), SeenAt: w.seen.UTC(), Gone: gone,
+		ImagesPerS: round(w.images.PerSecond(now)), StartedAt: w.first.UTC(), SeenAt: w.seen.UTC(), Gone: w.gone,
+		Provider: l.Provider, Device: l.Device, MaxRows: l.MaxRows, Lanes: l.Lanes,
+	}
+	if !l.Started.IsZero() {
+		shown.StartedAt = l.Started.UTC()
 	}
 	if shown.Models == nil {
 		shown.Models = []string{}

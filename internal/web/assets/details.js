@@ -85,7 +85,8 @@ export class Details {
     const from = local(src);
     if (!from) return h('div', { class: 'frame none' }, h('p', {}, item && item.status !== 'succeeded' ? item.status : 'no picture yet'));
     const image = h('img', { src: from, alt: prompt || `picture ${this.id}`, decoding: 'async' });
-    image.addEventListener('error', () => image.replaceWith(h('p', {}, 'The picture is not in the store, or the store is away.')));
+    image.addEventListener('error', () => image.replaceWith(h('p', {}, 'The picture is not in the store, or the store is away. One that is gone is drawn again by ',
+      h('code', {}, `enqueue retry ${this.picture.batch} --missing --file ROWS`))));
     image.addEventListener('load', () => {
       // A small picture is shown larger, but not so large that it is all blur.
       const { naturalWidth: width, naturalHeight: height } = image;

@@ -129,9 +129,8 @@ export class BatchView extends View {
     this.bar = progressBar(id);
     this.buttons = {
       cancel: h('button', { type: 'button', class: 'button', onclick: () => this.cancel() }, 'Cancel'),
-      failed: h('button', { type: 'button', class: 'button', onclick: () => this.retry('failed') }, 'Retry failed'),
+      failed: h('button', { type: 'button', class: 'button', onclick: () => this.retry() }, 'Retry failed'),
       download: copyButton('Copy download command', 'the command', () => `enqueue wait ${id} --out ${id}`, ''),
-      missing: h('button', { type: 'button', class: 'button plain', title: 'Look for every picture in the store', onclick: () => this.retry('missing') }, 'Redraw missing'),
     };
     this.actions.append(...Object.values(this.buttons));
     this.when = h('p', { class: 'hint' });
@@ -179,7 +178,6 @@ export class BatchView extends View {
     const write = !this.state.read_only;
     this.buttons.cancel.hidden = !write || batch.done || batch.state === 'cancelled';
     this.buttons.failed.hidden = !write || !tally(batch).failed;
-    this.buttons.missing.hidden = !write || !batch.done || !batch.succeeded;
     this.buttons.download.hidden = !batch.succeeded;
   }
 
@@ -198,14 +196,12 @@ export class BatchView extends View {
     if (answer) toast(`Cancelled ${plural(answer.cancelled, 'job')} of ${this.id}`);
   }
 
-  async retry(what) {
-    const failed = what === 'failed';
+  async retry() {
     if (!await confirm({
-      title: failed ? `Retry what failed of ${this.id}?` : `Draw again what is missing of ${this.id}?`, yes: failed ? 'Retry' : 'Draw again', no: 'No',
-      detail: failed ? `${plural(tally(this.batch).failed, 'job')} will be put back into the queue, with the same index and seed.`
-        : 'Every picture of the batch is looked for in the store; jobs whose picture is gone are put back into the queue, with the same index and seed.',
+      title: `Retry what failed of ${this.id}?`, yes: 'Retry', no: 'No',
+      detail: `${plural(tally(this.batch).failed, 'job')} will be put back into the queue, with the same index and seed.`,
     })) return;
-    const answer = await attempt(() => post(`${path.batch(this.id)}/retry`, { what }));
-    if (answer) toast(answer.jobs ? `${plural(answer.jobs, 'job')} of ${this.id} went back into the queue` : `Nothing of ${this.id} was ${what}`);
+    const answer = await attempt(() => post(`${path.batch(this.id)}/retry`, { what: 'failed' }));
+    if (answer) toast(answer.jobs ? `${plural(answer.jobs, 'job')} of ${this.id} went back into the queue` : `Nothing of ${this.id} is left to retry`);
   }
 }

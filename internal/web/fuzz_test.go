@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -44,7 +45,7 @@ func FuzzHost(f *testing.F) {
 		if ok && (name == "" || strings.ContainsAny(name, "/@ []%") || name != strings.ToLower(name)) {
 			t.Fatalf("%q: name %q", host, name)
 		}
-		if s.answersTo(r) && name != "localhost" && !strings.HasPrefix(name, "127.") && !strings.Contains(name, "::1") && !strings.Contains(name, "127.") && !strings.Contains(name, "7f") && !strings.Contains(name, ":1") {
+		if s.answersTo(r) && name != "localhost" && !net.ParseIP(name).IsLoopback() {
 			t.Fatalf("%q is taken for this machine", host)
 		}
 	})

@@ -73,7 +73,7 @@ def torch_child(args):
         pipe.vae.decode = lambda latents, **kw: decode(latents.float(), **kw)
     pipe.set_progress_bar_config(disable=True)
     if args.compile:
-        pipe.unet = torch.compile(pipe.unet, mode="max-autotune-no-cudagraphs" if device == "cpu" else "max-autotune", fullgraph=True)
+        pipe.unet = torch.compile(pipe.unet, mode="default" if device == "cpu" else "max-autotune", fullgraph=True)
     steps, guidance = STEPS[args.child]
     stamps = []
 

@@ -95,12 +95,14 @@ export class Wall {
     const last = Math.min(this.source.length, (lastRow + 1) * m.columns) - 1;
 
     const still = !this.#moved.fast || performance.now() - this.#moved.at >= settled;
+    this.element.classList.toggle('fast', !still);
     const kept = new Map();
     const fresh = [];
     for (let i = first; i <= last; i++) {
       const { batch, index } = this.source.at(i);
       const key = `${batch}/${index}`;
-      const tile = this.#tiles.get(key) ?? this.#make(batch, index);
+      const tile = this.#tiles.get(key) ?? (still && this.#make(batch, index));
+      if (!tile) continue; // flying past: the wall's own pattern stands for it
       this.#tiles.delete(key);
       kept.set(key, tile);
       const x = (i % m.columns) * m.tile;
@@ -209,6 +211,7 @@ export class Wall {
     const seen = m.top > 0 ? -m.top : m.at;
     if (y < seen + head) to(y - head);
     else if (y + m.tile > seen + m.view - foot) to(y + m.tile - m.view + foot);
+    this.#moved = { at: 0, y: scrollY, fast: false }; // nobody flies past: the place is meant
     this.draw();
   }
 

@@ -170,8 +170,9 @@ func configError(err error) error {
 
 const (
 	devManual = `Dev runs what stipple needs in one process: a broker (NATS JetStream), a store (S3), a collector (OTLP) that keeps
-spans, and a worker with the small model. It prints what enqueue has to be told, logs every picture with its trace, and
-runs until Ctrl-C; then the worker finishes what it holds and everything stops. A second Ctrl-C ends it at once.
+spans, a worker with the small model, and the page that shows all of it. It prints where the page is and what enqueue
+has to be told, logs every picture with its trace, and runs until Ctrl-C; then the worker finishes what it holds and
+everything stops. A second Ctrl-C ends it at once.
 
   dev --data /tmp/stipple --lanes 1
   dev --models models/tiny-emoji,sd15=/models/sd15

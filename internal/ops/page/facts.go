@@ -2,6 +2,7 @@ package page
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ type facts struct {
 	failed trouble   // polls
 	unread trouble   // results
 	steady time.Time // since when the broker answers; zero while it does not
+	fresh  bool      // nobody has made streams yet: there is nothing
 
 	tallies map[string]*tally // by batch
 	old     uint64            // results up to this sequence were there before
@@ -117,6 +119,14 @@ func (f *facts) couldNot(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.failed.note(err, time.Now())
+	f.fresh = errors.Is(err, queue.ErrMissing)
+}
+
+// empty reports whether there is nothing yet.
+func (f *facts) empty() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fresh
 }
 
 // unreadable notes why results are not followed, nil while they are.

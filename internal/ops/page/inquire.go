@@ -66,7 +66,7 @@ func forPeople(err error) error {
 	switch {
 	case err == nil, known:
 		return err
-	case errors.Is(err, queue.ErrNoBatch), errors.Is(err, upload.ErrNotFound):
+	case errors.Is(err, queue.ErrNoBatch), errors.Is(err, queue.ErrMissing), errors.Is(err, upload.ErrNotFound):
 		return &web.Error{Status: http.StatusNotFound, Err: err}
 	case mine, row, invalid:
 		return &web.Error{Status: http.StatusBadRequest, Err: err}

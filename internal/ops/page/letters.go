@@ -11,6 +11,9 @@ import (
 // Dead is a page of dead letters, the oldest first.
 func (s *System) Dead(ctx context.Context, after uint64, limit int) (web.LetterPage, error) {
 	page := web.LetterPage{Dead: []web.Letter{}}
+	if s.facts.empty() {
+		return page, nil
+	}
 	var p queue.Page[queue.DeadMessage]
 	err := s.ask(ctx, func(ctx context.Context, c *queue.Client) (err error) {
 		p, err = c.PageDead(ctx, "", after, limit)

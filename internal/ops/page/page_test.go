@@ -126,7 +126,7 @@ func (w *world) details(i web.Image) {
 		t.Errorf("ledger %s, %v", d.Ledger, err)
 	}
 	if d.Command != `enqueue --model m --seeds 9 -- 'a dog'` || !strings.Contains(string(d.Result), `"worker":"rembrandt"`) || !strings.Contains(string(d.Job), `"a dog"`) ||
-		len(d.Images) != 1 || d.Images[0].Src != i.Src || d.Images[0].Prompt != "a dog" {
+		len(d.Images) != 1 || d.Images[0].Src != i.Src || d.Images[0].Prompt != "a dog" || !d.Images[0].At.Equal(i.At) {
 		t.Errorf("details %s %s %q %+v", d.Job, d.Result, d.Command, d.Images)
 	}
 	if d, err = w.Job(t.Context(), "monday", 4); err != nil || !strings.Contains(string(d.Ledger), "it is a dead letter since") || !strings.Contains(string(d.Job), "a dog") {

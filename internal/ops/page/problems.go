@@ -42,6 +42,8 @@ func (s *System) problems(st *web.State, now time.Time) []web.Problem {
 	if t := f.broker; t.err != nil {
 		what, mend := s.brokerProblem(t.err)
 		add(connecting, t.since, what, mend)
+	} else if f.fresh {
+		add(connecting, f.failed.since, "the queue is new: what it needs on the broker is not there yet", "start a worker, which makes it, or run: enqueue setup")
 	} else if t := worse(f.failed, f.unread); t.err != nil {
 		add(connecting, t.since, "the queue cannot be read: "+t.err.Error(),
 			"if it is new, a worker or `enqueue setup` makes what it lacks; else see that this user may read streams and buckets")

@@ -28,7 +28,7 @@ func (s *System) Batch(ctx context.Context, id string) (web.Batch, error) {
 	t := f.tallies[id]
 	f.mu.Unlock()
 	switch {
-	case errors.Is(err, queue.ErrNoBatch) && t == nil:
+	case (errors.Is(err, queue.ErrNoBatch) || errors.Is(err, queue.ErrMissing)) && t == nil:
 		return web.Batch{}, web.Errorf(http.StatusNotFound, "there is no batch %s", id)
 	case errors.Is(err, queue.ErrNoBatch):
 		record = queue.Batch{ID: id, Created: t.first}
@@ -87,6 +87,9 @@ func (s *System) countPictures(ctx context.Context, id string) (int64, error) {
 // Images is a page of images.
 func (s *System) Images(ctx context.Context, q web.ImageQuery) (web.ImagePage, error) {
 	page := web.ImagePage{Images: []web.Image{}}
+	if s.facts.empty() {
+		return page, nil
+	}
 	batch := q.Batch
 	if batch == "" {
 		batch = "*"
@@ -164,6 +167,9 @@ func (s *System) Job(ctx context.Context, batch string, index int64) (web.Detail
 	}
 	if e.Image != nil {
 		shown := queue.Followed{Result: queue.Result{BatchID: batch, Index: index, Status: e.Status, Seed: e.Seed, Model: e.Model, Worker: e.Worker, Image: e.Image, Error: e.Error}}
+		if recorded, err := s.recorded(ctx, batch, index); err == nil {
+			shown.Stored = recorded
+		}
 		l := landedOf(shown)
 		if e.Decoded != nil {
 			l.image.Prompt = queue.Or(e.Decoded.Prompt, "")
@@ -171,4 +177,16 @@ func (s *System) Job(ctx context.Context, batch string, index int64) (web.Detail
 		d.Images = append(d.Images, l.image)
 	}
 	return d, nil
+}
+
+// recorded is when the result of a job was stored; zero where there is none.
+func (s *System) recorded(ctx context.Context, batch string, index int64) (at time.Time, err error) {
+	err = s.ask(ctx, func(ctx context.Context, c *queue.Client) error {
+		found, err := c.ResultsOf(ctx, batch, index, 1)
+		if len(found) == 1 {
+			at = found[0].Stored
+		}
+		return err
+	})
+	return at, err
 }

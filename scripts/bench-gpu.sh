@@ -29,6 +29,6 @@ bin=$cache/bench-gpu/bin
 mkdir -p -- "$bin"
 (cd -- "$root" && go build -o "$bin/worker" ./cmd/worker)
 few=
-[ "$size" = full ] || few="--seconds 2 --images 3 --rows 4"
+[ "$size" = full ] || few="--models sd15,turbo --seconds 2 --images 3 --rows 4"
 # shellcheck disable=SC2086 # words
 exec "$python" "$root/deploy/export/gpubench.py" --worker "$bin/worker" --device "$device" --size "$size" --out "$cache/bench-gpu" $few "$@"

@@ -231,7 +231,9 @@ func (a *app) drawGrid(ctx context.Context, f *gridFlags, cells *gridCells, s su
 			again: "the jobs go on; go on with the grid by: " + commandAgain(a.args, "grid", f.batch, ""),
 		})
 		if ended(err) {
-			cells.took = time.Since(begun)
+			if !cells.resumed {
+				cells.took = time.Since(begun)
+			}
 			if drawErr := a.writeGrid(ctx, f, cells, pictures, keep); drawErr != nil {
 				err = notDrawn(drawErr, err)
 			}

@@ -156,7 +156,7 @@ func TestGrid(t *testing.T) {
 			t.Errorf("%s is empty", src)
 		}
 	}
-	for _, words := range []string{"a red apple", "guidance_scale", "scheduler euler", "enqueue grid --model m", "--batch g"} {
+	for _, words := range []string{"a red apple", "in all", "guidance_scale", "scheduler euler", "enqueue grid --model m", "--batch g"} {
 		if !strings.Contains(string(uploaded.Body), words) {
 			t.Errorf("the page does not say %q", words)
 		}
@@ -183,6 +183,9 @@ func TestGridGoesOnAfterAKill(t *testing.T) {
 	w.work([]string{"m"}, nil)
 	w.run(args...).want(t, exitOK, "all 4 jobs of this batch were in the queue already", "g: 4 succeeded of 4", "sheet   "+filepath.Join(dir, "grid-01.png"), "page    "+filepath.Join(dir, gridPageName))
 	first := files(t, dir)
+	if strings.Contains(first[gridPageName], "in all") {
+		t.Error("the page of a grid that was gone on with says how long that took, as if it were all")
+	}
 	w.draw = func(queue.Job) []byte { t.Error("a picture is drawn again"); return nil }
 	w.run(args...).want(t, exitOK, "all 4 jobs")
 	if diff := cmp.Diff(first["grid-01.png"], files(t, dir)["grid-01.png"]); diff != "" {

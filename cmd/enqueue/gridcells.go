@@ -27,7 +27,8 @@ type gridCells struct {
 	results []*queue.Result // by index; nil where there is none
 	small   *smallPictures
 	broken  map[int64]string // pictures that were not made small, and why
-	took    time.Duration    // from the first job to the last picture of this run
+	took    time.Duration    // from the first job to the last picture; 0 where an earlier run has sent some
+	resumed bool             // an earlier run has
 }
 
 func newGridCells(axes gridAxes, plan batch.Plan, f *gridFlags) (*gridCells, error) {
@@ -117,6 +118,11 @@ func (p gridPrinter) result(r queue.Result, file string) {
 		file = ""
 	}
 	p.printer.result(r, file)
+}
+
+func (p gridPrinter) submitted(r batch.Receipt) {
+	p.cells.resumed = r.Before > 0
+	p.printer.submitted(r)
 }
 
 func (p gridPrinter) end(e ending) {

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 	"github.com/stipple-ai/stipple/internal/upload"
 )
@@ -29,7 +30,7 @@ const downloadsAtOnce = 8
 // its manifest. What is there already is not fetched again. A nil *downloads has no folder and fetches nothing.
 type downloads struct {
 	dir      string
-	stores   stores
+	stores   ops.Stores
 	manifest *manifest
 	logger   *slog.Logger
 }
@@ -43,14 +44,14 @@ func openDownloads(f *downloadFlags, batch string, logger *slog.Logger) (*downlo
 	if err != nil {
 		return nil, input(fmt.Errorf("--out: %w", err))
 	}
-	return &downloads{dir: f.out, stores: stores{config: f.config}, manifest: m, logger: logger}, nil
+	return &downloads{dir: f.out, stores: ops.Stores{Config: f.config}, manifest: m, logger: logger}, nil
 }
 
 func (d *downloads) close() error {
 	if d == nil {
 		return nil
 	}
-	d.stores.close()
+	d.stores.Close()
 	return d.manifest.close()
 }
 
@@ -67,7 +68,7 @@ func (d *downloads) flag() string {
 	if d == nil {
 		return ""
 	}
-	return " --out " + shellWord(d.dir)
+	return " --out " + ops.ShellWord(d.dir)
 }
 
 // fetching is one wait's worth of downloads.
@@ -210,7 +211,7 @@ const (
 
 // download fetches a picture, as soon as the store is there, and writes its file as a whole or not at all.
 func (f *fetching) download(ctx context.Context, r queue.Result, file string) error {
-	store, err := f.stores.get(ctx, r.Image.Bucket)
+	store, err := f.stores.Get(ctx, r.Image.Bucket)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 type explainer struct {
 	subject subject
 	broker  *brokerFlags
-	stores  stores
+	stores  ops.Stores
 	timeout time.Duration // for what can be told without
 	logger  *slog.Logger
 
@@ -31,15 +31,15 @@ type explainer struct {
 
 // newExplainer takes flags that were checked.
 func newExplainer(s subject, broker *brokerFlags, store storeFlags, timeout time.Duration, logger *slog.Logger) *explainer {
-	x := &explainer{subject: s, broker: broker, stores: stores{config: store.config}, timeout: timeout, logger: logger}
+	x := &explainer{subject: s, broker: broker, stores: ops.Stores{Config: store.config}, timeout: timeout, logger: logger}
 	if s.bucket != "" {
-		x.stores.config.Bucket = s.bucket
+		x.stores.Config.Bucket = s.bucket
 	}
 	x.e = ops.Explanation{Type: "explanation", File: s.file, Notes: []string{}}
 	return x
 }
 
-func (x *explainer) close() { x.stores.close() }
+func (x *explainer) close() { x.stores.Close() }
 
 // explain gathers, and fails where nothing is known.
 func (x *explainer) explain(ctx context.Context) (ops.Explanation, error) {
@@ -155,7 +155,7 @@ func (x *explainer) optional(ctx context.Context) (*queue.Client, func() error, 
 // askJob asks the queue about a job, and how long its batch took.
 func (x *explainer) askJob(ctx context.Context, c *queue.Client) error {
 	job := x.subject.job
-	asked := ops.Inquiry{Batch: job.batch, Index: job.index, Explanation: &x.e, Timeout: x.timeout, Prefix: x.stores.config.Prefix, Store: x.stores.get}
+	asked := ops.Inquiry{Batch: job.batch, Index: job.index, Explanation: &x.e, Timeout: x.timeout, Prefix: x.stores.Config.Prefix, Store: x.stores.Get}
 	if err := asked.Ask(ctx, c); err != nil {
 		return callers(err)
 	}
@@ -247,14 +247,14 @@ func (x *explainer) askBatch(ctx context.Context, c *queue.Client) error {
 func (x *explainer) askStore(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(ctx, x.timeout)
 	defer cancel()
-	bucket, key := x.stores.config.Bucket, x.subject.key
+	bucket, key := x.stores.Config.Bucket, x.subject.key
 	if x.e.Image != nil {
 		bucket, key = x.e.Image.Bucket, x.e.Image.Key
 	}
 	if key == "" || x.picture != nil && x.e.TimesFrom == ops.FromResult { // the object knows nothing else
 		return
 	}
-	store, err := x.stores.get(bounded, bucket)
+	store, err := x.stores.Get(bounded, bucket)
 	if err != nil {
 		x.notef("the store was not asked: %v", err)
 		return

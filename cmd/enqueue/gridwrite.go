@@ -67,7 +67,7 @@ func (a *app) writeGrid(ctx context.Context, f *gridFlags, cells *gridCells, pic
 		w.prefix = upload.BatchPrefix(f.store.config.Prefix, f.batch)
 	}
 	if !f.noUpload || f.links == linksPresigned {
-		store, err := pictures.stores.get(ctx, bucket)
+		store, err := pictures.stores.Get(ctx, bucket)
 		switch {
 		case err != nil && keep && bucket == "":
 			f.noUpload = true

@@ -3,6 +3,8 @@ package main
 import (
 	"slices"
 	"strings"
+
+	"github.com/stipple-ai/stipple/internal/ops"
 )
 
 // resumeCommand is the command line that goes on with a batch: what was given, with the batch and the model
@@ -27,7 +29,7 @@ func commandAgain(args []string, command, id, model string) string {
 		words = append(words, "--model", model)
 	}
 	for _, a := range withoutSecrets(args) {
-		words = append(words, shellWord(a))
+		words = append(words, ops.ShellWord(a))
 	}
 	return strings.Join(words, " ")
 }
@@ -73,13 +75,4 @@ func withoutSecrets(args []string) []string {
 		}
 	}
 	return kept
-}
-
-// shellWord quotes an argument for a POSIX shell where that is needed.
-func shellWord(s string) string {
-	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./,:=+@%"
-	if s != "" && strings.Trim(s, plain) == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -25,13 +25,3 @@ func TestResumeCommand(t *testing.T) {
 		t.Errorf("without a model: %s", got)
 	}
 }
-
-func TestShellWord(t *testing.T) {
-	for in, want := range map[string]string{
-		"": "''", "a": "a", "1..8": "1..8", "a cat": "'a cat'", "it's": `'it'\''s'`, "$HOME": "'$HOME'", "a\nb": "'a\nb'", "é": "'é'", "--x=1": "--x=1", "*": "'*'", "~": "'~'",
-	} {
-		if got := shellWord(in); got != want {
-			t.Errorf("shellWord(%q) = %s, want %s", in, got, want)
-		}
-	}
-}

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/stipple-ai/stipple/internal/batch"
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/otel"
 	"github.com/stipple-ai/stipple/internal/queue"
 	"github.com/stipple-ai/stipple/internal/upload"
@@ -77,8 +78,8 @@ func (r *retrying) run(ctx context.Context) error {
 func (r *retrying) find(ctx context.Context) error {
 	store := r.flags.store.config
 	store.Bucket = "" // that of each result: in another one everything would be missing
-	lies := &bucketKeys{batch: r.batch, stores: stores{config: store}, prefix: store.Prefix}
-	defer lies.stores.close()
+	lies := &bucketKeys{batch: r.batch, stores: ops.Stores{Config: store}, prefix: store.Prefix}
+	defer lies.stores.Close()
 	status := map[int64]string{} // of those that are wanted: a later result takes an earlier one's place
 	for f, err := range r.client.ReadResults(ctx, r.batch) {
 		if err != nil {
@@ -112,7 +113,7 @@ func (r *retrying) find(ctx context.Context) error {
 // bucketKeys knows which pictures of a batch lie in the buckets that its results name. Each is listed once.
 type bucketKeys struct {
 	batch  string
-	stores stores
+	stores ops.Stores
 	prefix string
 	listed map[string]map[string]bool // keys by bucket and what they begin with
 }
@@ -126,7 +127,7 @@ func (k *bucketKeys) has(ctx context.Context, bucket, key string) (bool, error) 
 	place := bucket + "/" + below
 	keys, ok := k.listed[place]
 	if !ok {
-		store, err := k.stores.get(ctx, bucket)
+		store, err := k.stores.Get(ctx, bucket)
 		if err != nil {
 			return false, err
 		}

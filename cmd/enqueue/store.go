@@ -1,13 +1,9 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/spf13/pflag"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/stipple-ai/stipple/internal/flagenv"
 	"github.com/stipple-ai/stipple/internal/upload"
@@ -89,47 +85,4 @@ func (f *downloadFlags) check(queuePrefix string) error {
 		return f.checkKeys(queuePrefix)
 	}
 	return f.storeFlags.check(queuePrefix)
-}
-
-// stores opens the stores of buckets, each once. Its methods may be called from several goroutines.
-type stores struct {
-	config upload.Config
-	tracer trace.Tracer
-
-	mu   sync.Mutex
-	open map[string]*upload.Store // by bucket
-}
-
-// get returns the store of the bucket that was set, else of the one that a result names.
-func (s *stores) get(ctx context.Context, bucket string) (*upload.Store, error) {
-	c := s.config
-	if c.Bucket == "" {
-		c.Bucket = bucket
-	}
-	if c.Bucket == "" {
-		return nil, errors.New("the result names no bucket; set --s3-bucket")
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if store := s.open[c.Bucket]; store != nil {
-		return store, nil
-	}
-	store, err := upload.Open(ctx, c, s.tracer)
-	if err != nil {
-		return nil, fmt.Errorf("opening bucket %s: %w", c.Bucket, err)
-	}
-	if s.open == nil {
-		s.open = map[string]*upload.Store{}
-	}
-	s.open[c.Bucket] = store
-	return store, nil
-}
-
-// close closes what was opened.
-func (s *stores) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, store := range s.open {
-		store.Close()
-	}
 }

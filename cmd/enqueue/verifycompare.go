@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/stipple-ai/stipple/internal/ledger"
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 	"github.com/stipple-ai/stipple/internal/upload"
 )
@@ -18,7 +19,7 @@ const (
 
 // compare compares the picture with the one that was drawn now. That is only downloaded where its hash does not settle
 // the matter.
-func (v *verification) compare(ctx context.Context, x *explainer, r queue.Result, s *stores) error {
+func (v *verification) compare(ctx context.Context, x *explainer, r queue.Result, s *ops.Stores) error {
 	v.DrawnSHA256, v.Compared = r.Image.PixelsSHA256, compareHash
 	if v.PixelsSHA256 != "" && v.PixelsSHA256 == v.DrawnSHA256 {
 		v.Same = true
@@ -26,7 +27,7 @@ func (v *verification) compare(ctx context.Context, x *explainer, r queue.Result
 	}
 	ctx, cancel := context.WithTimeout(ctx, max(x.timeout, tidyTimeout))
 	defer cancel()
-	store, err := s.get(ctx, r.Image.Bucket)
+	store, err := s.Get(ctx, r.Image.Bucket)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/stipple-ai/stipple/internal/batch"
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/otel"
 	"github.com/stipple-ai/stipple/internal/queue"
 )
@@ -21,7 +22,7 @@ type drawing struct {
 	flags  *verifyFlags
 	t      *otel.Telemetry
 	client *queue.Client
-	stores *stores
+	stores *ops.Stores
 	logger *slog.Logger
 	v      *verification
 }
@@ -122,7 +123,7 @@ func (d drawing) tidy(ctx context.Context, image queue.Image) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 	defer cancel()
-	store, err := d.stores.get(ctx, image.Bucket)
+	store, err := d.stores.Get(ctx, image.Bucket)
 	if err == nil {
 		err = store.Delete(ctx, image.Key)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -102,7 +103,7 @@ func keyOf(r *http.Request) (string, error) {
 func pathOf(key string) string {
 	parts := strings.Split(key, "/")
 	for i, p := range parts {
-		parts[i] = escapeSegment(p)
+		parts[i] = url.PathEscape(p)
 	}
 	return strings.Join(parts, "/")
 }

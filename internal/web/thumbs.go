@@ -10,7 +10,6 @@ import (
 	"image/png"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"sync"
 
@@ -186,6 +185,3 @@ func (t *thumbs) keep(k thumbKey, made thumb) {
 		t.left += int64(len(old.thumb.body))
 	}
 }
-
-// escapeSegment is a part of a key in a path.
-func escapeSegment(s string) string { return url.PathEscape(s) }

@@ -21,7 +21,7 @@ func (s *System) inquire(batchID string, index int64) *ops.Inquiry {
 			if bucket == "" {
 				bucket = s.bucketOf(batchID)
 			}
-			return s.stores.get(ctx, bucket)
+			return s.stores.Get(ctx, bucket)
 		},
 	}
 }
@@ -37,7 +37,7 @@ func (s *System) readPicture(ctx context.Context, x *ops.Inquiry) {
 		return
 	}
 	note := func(err error) { e.Notes = append(e.Notes, "the picture was not read: "+err.Error()) }
-	store, err := s.stores.get(ctx, bucket)
+	store, err := s.stores.Get(ctx, bucket)
 	if err != nil {
 		note(err)
 		return

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 	"github.com/stipple-ai/stipple/internal/upload"
 	"github.com/stipple-ai/stipple/internal/web"
@@ -35,7 +36,7 @@ type System struct {
 	cfg    Config
 	log    *slog.Logger
 	client atomic.Pointer[queue.Client] // nil until the broker has answered once
-	stores stores
+	stores ops.Stores
 	board  board
 	facts  facts
 	about  prompts
@@ -51,7 +52,7 @@ func New(c Config) *System {
 	c.Store.AttemptTimeout, c.Store.MaxAttempts, c.Store.MaxBackoff = storeTimeout, 2, 200*time.Millisecond
 	c.Queue.Name, c.Queue.Logger = "stipple page", c.Logger
 	now := time.Now()
-	s := &System{cfg: c, log: c.Logger, stores: stores{config: c.Store}, pace: usualPace()}
+	s := &System{cfg: c, log: c.Logger, stores: ops.Stores{Config: c.Store}, pace: usualPace()}
 	s.facts.begin(now)
 	s.board.begin(s.assemble(now))
 	return s
@@ -77,7 +78,7 @@ const (
 // work.
 func (s *System) Run(ctx context.Context) error {
 	var all sync.WaitGroup
-	defer s.stores.close()
+	defer s.stores.Close()
 	defer all.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

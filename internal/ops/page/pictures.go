@@ -9,54 +9,11 @@ import (
 	"net/url"
 	"path"
 	"strings"
-	"sync"
 
 	"github.com/stipple-ai/stipple/internal/queue"
 	"github.com/stipple-ai/stipple/internal/upload"
 	"github.com/stipple-ai/stipple/internal/web"
 )
-
-// stores opens the stores of buckets, each once. Its methods may be called from several goroutines.
-type stores struct {
-	config upload.Config
-
-	mu   sync.Mutex
-	open map[string]*upload.Store // by bucket
-}
-
-// get returns the store of the bucket that was set, else of the one that is named.
-func (s *stores) get(ctx context.Context, bucket string) (*upload.Store, error) {
-	c := s.config
-	if c.Bucket == "" {
-		c.Bucket = bucket
-	}
-	if c.Bucket == "" {
-		return nil, errors.New("no result names the bucket any more: set S3_BUCKET (--s3-bucket)")
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if store := s.open[c.Bucket]; store != nil {
-		return store, nil
-	}
-	store, err := upload.Open(ctx, c, nil)
-	if err != nil {
-		return nil, fmt.Errorf("opening bucket %s: %w", c.Bucket, err)
-	}
-	if s.open == nil {
-		s.open = map[string]*upload.Store{}
-	}
-	s.open[c.Bucket] = store
-	return store, nil
-}
-
-func (s *stores) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, store := range s.open {
-		store.Close()
-	}
-	s.open = nil
-}
 
 // Open returns a picture as it arrives.
 func (s *System) Open(ctx context.Context, key string) (io.ReadCloser, error) {
@@ -122,7 +79,7 @@ func (s *System) storeOf(ctx context.Context, key string) (*upload.Store, error)
 			return nil, web.Errorf(http.StatusNotFound, "no result is of the picture %s, so its bucket is not known: set S3_BUCKET (--s3-bucket)", key)
 		}
 	}
-	store, err := s.stores.get(ctx, bucket)
+	store, err := s.stores.Get(ctx, bucket)
 	if err != nil {
 		return nil, &web.Error{Status: http.StatusBadGateway, Err: err}
 	}

@@ -148,7 +148,7 @@ func (s *System) lookAtStore(ctx context.Context) {
 	}
 	bounded, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	store, err := s.stores.get(bounded, bucket)
+	store, err := s.stores.Get(bounded, bucket)
 	if err == nil {
 		_, err = store.Head(bounded, s.cfg.Store.Prefix+".probe/none")
 	}

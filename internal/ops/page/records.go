@@ -66,7 +66,7 @@ func (s *System) gone(ctx context.Context, id string) (gone bool, err error) {
 
 // countPictures counts the jobs of a batch whose picture lies in the bucket.
 func (s *System) countPictures(ctx context.Context, id string) (int64, error) {
-	store, err := s.stores.get(ctx, s.bucketOf(id))
+	store, err := s.stores.Get(ctx, s.bucketOf(id))
 	if err != nil {
 		return 0, err
 	}

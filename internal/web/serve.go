@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -18,8 +19,14 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	// Requests end with ctx: a stream of events has no end of its own.
 	base, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
+	var running sync.WaitGroup // of requests
 	server := &http.Server{
-		Handler: s.handler, BaseContext: func(net.Listener) context.Context { return base },
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			running.Add(1)
+			defer running.Done()
+			s.handler.ServeHTTP(w, r)
+		}),
+		BaseContext:       func(net.Listener) context.Context { return context.WithValue(base, serving{}, base) },
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // clients that break off
 	}
@@ -44,5 +51,24 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}
-	return errors.Join(err, <-stopped)
+	err = errors.Join(err, <-stopped)
+	running.Wait() // for those that were cut off, too
+	return err
+}
+
+// serving is the key under which a request's context holds the one that ends with the server.
+type serving struct{}
+
+// committed is a context for what is done to its end, whether or not its client waits, while the server serves.
+func committed(r *http.Request) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), writeTime)
+	server, ok := r.Context().Value(serving{}).(context.Context)
+	if !ok {
+		return ctx, cancel
+	}
+	stop := context.AfterFunc(server, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
 }

@@ -27,8 +27,7 @@ func (s *Server) write(do func(ctx context.Context, r *http.Request, body []byte
 			fail(w, r, err)
 			return
 		}
-		// What was begun is done, whether or not the client waits for it.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), writeTime)
+		ctx, cancel := committed(r)
 		defer cancel()
 		done, err := do(ctx, r, body)
 		if err != nil {

@@ -1,7 +1,10 @@
 package web_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -88,4 +91,68 @@ func TestWritingRefuses(t *testing.T) {
 			t.Errorf("%s %.60s: status %d, want %d; done %q:\n%s", tt.target, tt.body, got.Code, tt.want, w.done, got.Body)
 		}
 	}
+}
+
+// TestWritingGoesOn holds that what was begun is done when its client goes away, and given up when the page ends.
+func TestWritingGoesOn(t *testing.T) {
+	for name, tt := range map[string]struct {
+		leaves string
+		want   error
+	}{"the client goes": {"client", nil}, "the page ends": {"server", context.Canceled}} {
+		w := newWorld()
+		slow := &slowOrders{world: w, begun: make(chan struct{}), finish: make(chan struct{}), ended: make(chan error, 1)}
+		c := w.config()
+		c.Orders = slow
+		l := must(net.Listen("tcp", "127.0.0.1:0"))
+		serving, stop := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- must(web.New(c)).Serve(serving, l) }()
+		asking, leave := context.WithCancel(t.Context())
+		r := must(http.NewRequestWithContext(asking, http.MethodPost, "http://"+l.Addr().String()+"/api/jobs", strings.NewReader(`{}`)))
+		r.Header.Set("Content-Type", "application/json")
+		asked := make(chan struct{})
+		go func() { // ends with its request
+			defer close(asked)
+			if resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r); err == nil {
+				resp.Body.Close()
+			}
+		}()
+		<-slow.begun
+		if tt.leaves == "client" {
+			leave()
+			<-asked
+			close(slow.finish)
+		} else {
+			stop()
+		}
+		if err := <-slow.ended; !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", name, err, tt.want)
+		}
+		stop()
+		if err := <-served; err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		leave()
+		<-asked
+	}
+}
+
+// slowOrders are orders that take until finish is closed.
+type slowOrders struct {
+	*world
+
+	begun, finish chan struct{}
+	ended         chan error
+}
+
+func (o *slowOrders) Submit(ctx context.Context, _ web.Order) (web.Submitted, error) {
+	close(o.begun)
+	var err error
+	select {
+	case <-o.finish:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	o.ended <- err
+	return web.Submitted{}, err
 }

@@ -160,6 +160,7 @@ func (o Orders) Retry(ctx context.Context, id string, index int64, what string) 
 		return 0, web.Errorf(http.StatusConflict, "a job that succeeded leaves nothing in the queue to draw it from again: give enqueue its rows, as in: enqueue retry %s --missing --file ROWS", id)
 	}
 	var put int64
+	var kept error // why a letter stays where it is
 	err := o.work(ctx, func(ctx context.Context, c *queue.Client) error {
 		wanted, err := failed(ctx, c, id, index)
 		if err != nil {
@@ -176,12 +177,16 @@ func (o Orders) Retry(ctx context.Context, id string, index int64, what string) 
 			_, err := ops.Requeue(ctx, c, d, touched)
 			switch {
 			case errors.Is(err, queue.ErrNotRequeued), errors.Is(err, queue.ErrJobCancelled):
-				continue // it stays where it is, as the list of dead letters shows
+				kept = err
+				continue
 			case err != nil:
 				return err
 			}
 			put++
 			delete(wanted, d.ID.Index)
+		}
+		if put == 0 && kept != nil {
+			return kept
 		}
 		if put == 0 && len(wanted) > 0 {
 			return web.Errorf(http.StatusConflict, "no dead letter is left that %d of %s could be put back from: give enqueue the rows, as in: enqueue retry %s --failed --file ROWS", len(wanted), id, id)

@@ -49,7 +49,7 @@ func TestPage(t *testing.T) {
 	b.shot("empty")
 	w.worker("painter")
 	b.shows("#workers", "painter", "sd15")
-	b.until(`!document.querySelector('main').innerText.includes('Start a worker')`)
+	b.until(`!document.getElementById('main').innerText.includes('Start a worker')`)
 
 	b.click("#new")
 	b.fill("[name=prompt]", "a red apple")
@@ -59,7 +59,7 @@ func TestPage(t *testing.T) {
 	b.shows(".order .total", "4 pictures")
 	b.shot("form")
 	b.click(".order footer .primary")
-	b.shows("h1", "apples")
+	b.shows("#main h1", "apples")
 	b.until(`document.querySelectorAll('.tile.here').length === 4`)
 	b.shows("#batches", "apples", "4 pictures")
 	for index, r := range w.done("apples", 4, startTime) {
@@ -105,7 +105,7 @@ func TestPage(t *testing.T) {
 	b.open("#/batches/apples/3")
 	b.shows(".details h2", "apples/3")
 	b.press(kb.Escape)
-	b.shows("h1", "apples")
+	b.shows("#main h1", "apples")
 }
 
 // TestPagePutsThingsRight pauses a model, cancels what waits for it, and puts a dead letter back.
@@ -236,7 +236,7 @@ func TestPageByKeyboard(t *testing.T) {
 	b.resize(360, 740)
 	for _, hash := range []string{"#/", "#/overview", "#/dead", "#/batches/foxes", "#/batches/foxes/3", "#/new"} {
 		b.open(hash)
-		b.until(`document.querySelector('main').childElementCount > 0 && (!/\/3$|new$/.test(location.hash) || document.querySelector('dialog .facts:not([aria-busy]), dialog form'))`)
+		b.until(`document.getElementById('main').childElementCount > 0 && (!/\/3$|new$/.test(location.hash) || document.querySelector('dialog .facts:not([aria-busy]), dialog form'))`)
 		b.until(`!document.querySelector('.wall')?.checkVisibility() || document.querySelectorAll('.tile.here').length > 9`)
 		if wide := do[string](b, `document.documentElement.scrollWidth <= 360 ? '' : [...document.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > 360).slice(0, 5).map(e => e.tagName + '.' + e.className).join()`); wide != "" {
 			t.Errorf("%s is wider than the screen: %s", hash, wide)

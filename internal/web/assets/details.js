@@ -27,7 +27,7 @@ export class Details {
     this.body = h('div', { class: 'body' });
     this.dialog = h('dialog', { class: 'details', 'aria-labelledby': 'details-title', onkeydown: (event) => this.#key(event) },
       h('header', {}, h('div', { class: 'title' }, this.title, this.where), this.previous, this.next,
-        h('button', { type: 'button', class: 'button plain', 'aria-label': 'Copy a link to this picture', title: 'Copy a link to this picture', onclick: () => copy(location.href, 'the link') },
+        h('button', { type: 'button', class: 'button plain', 'aria-label': 'Copy link to this picture', title: 'Copy link to this picture', onclick: () => copy(location.href, 'the link') },
           h('span', { class: 'long' }, 'Copy '), 'link'),
         h('button', { type: 'button', class: 'button plain', 'aria-label': 'Close', title: 'Close (Escape)', onclick: () => this.dialog.close() }, '×')),
       this.body);

@@ -50,7 +50,7 @@ type config struct {
 // define makes the settings of both commands flags.
 func (c *config) define(fs *pflag.FlagSet) {
 	fs.StringVar(&c.models, "models", "", "folders of the pipelines to serve, comma-separated: name=path, or a path whose last part is the name; default: the small model, "+shipped)
-	fs.StringVar(&c.library, "onnxruntime-lib", "", "ONNX Runtime's library; default: "+ort.LibraryName()+" beside the program")
+	fs.StringVar(&c.library, "onnxruntime-lib", "", "ONNX Runtime's library; default: libonnxruntime beside the program")
 	fs.IntVar(&c.lanes, "lanes", 0, "UNet calls at once; default one a core")
 	fs.StringVar(&c.level, "log-level", "warn", "what the worker and the servers log: debug, info, warn or error")
 }

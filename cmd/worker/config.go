@@ -87,7 +87,7 @@ func define(fs *pflag.FlagSet) *settings {
 
 // defineRuntime makes flags of what every command that draws has to know; arena is for parseBytes.
 func defineRuntime(fs *pflag.FlagSet, o *ort.Options, arena *string) {
-	fs.StringVar(&o.Library, "onnxruntime-lib", "", "ONNX Runtime's library; default: "+ort.LibraryName()+" beside the program")
+	fs.StringVar(&o.Library, "onnxruntime-lib", "", "ONNX Runtime's library; default: libonnxruntime beside the program")
 	flagenv.Bind(fs, "onnxruntime-lib", "ONNXRUNTIME_LIB")
 	fs.StringVar(&o.Provider, "provider", "cpu", "execution provider: cpu, cuda or tensorrt; one that is not there is an error")
 	fs.IntVar(&o.Device, "device", 0, "device of the provider")

@@ -30,7 +30,7 @@ BENCHGPU ?=
 PURE := ./internal/infer ./internal/infer/clip ./internal/infer/onnx ./internal/infer/rng ./internal/infer/schedule \
 	./internal/queue ./internal/batch ./internal/upload ./internal/otel ./internal/gpu ./internal/modelstore ./internal/flagenv ./internal/gallery
 # Packages whose goroutines share state: tested again under the race detector.
-RACE := ./internal/queue ./internal/worker ./internal/infer ./internal/otel
+RACE := ./internal/queue ./internal/worker ./internal/infer ./internal/otel ./internal/web ./internal/webhook
 
 .PHONY: help
 help: ## this list

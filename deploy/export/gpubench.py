@@ -68,7 +68,6 @@ def torch_child(args):
     pipe = random_pipeline(args.child, args.size == "tiny").to(device, kind)
     if args.child in ("sdxl", "turbo") and kind == torch.float16:
         pipe.vae.to(torch.float32)  # it overflows in float16; diffusers does the same by force_upcast
-        pipe.vae.config.force_upcast = False
         decode = pipe.vae.decode
         pipe.vae.decode = lambda latents, **kw: decode(latents.float(), **kw)
     pipe.set_progress_bar_config(disable=True)
@@ -134,6 +133,7 @@ def run_stipple(args, model):
     steps, guidance = STEPS[model.name]
     alone = 2 if guidance > 1 and model.name != "lcm" else 1  # rows of one picture
     rows = [alone] + [n for n in args.rows if n > alone]
+    # A whole process: start, load, warm-up, one picture and the bare loop's one, so rather more than the first picture takes.
     first = worker(args, model, ["--rows", str(alone), "--rounds", "1", "--duration", "1ms", "--images", "1"])
     results = []
     for n in rows:

@@ -6,7 +6,7 @@ import { Form } from './form.js';
 import { attribute, find, text } from './dom.js';
 import { plural } from './format.js';
 import { live } from './live.js';
-import { announce } from './notify.js';
+import { announce, toast } from './notify.js';
 import { sample, showOverview } from './overview.js';
 import { showProblems } from './problems.js';
 import { go, link, parse } from './route.js';
@@ -54,11 +54,11 @@ function overlay(to) {
   if (to.view !== 'new') shut(form);
   if (to.view === 'picture') {
     if (!details?.dialog.open) details = null; // it is being shut
-    details ??= new Details({
+    const shown = details ??= new Details({
       around: (picture) => view.around?.(picture) ?? {},
       move: (hash) => go(hash, true),
       closed: (picture) => {
-        details = null;
+        if (details === shown) details = null; // else the next one is open already
         leave('picture');
         view.focus?.(picture);
         return Boolean(view.focus) && document.activeElement !== document.body;
@@ -106,6 +106,7 @@ live({
   state(now) {
     const first = !heard;
     const could = !state.read_only;
+    if (heard && now.version !== state.version) toast(`The server is ${now.version} now: reload the page to have the one that goes with it`);
     state = now;
     heard = true;
     for (const name of ['problems', 'queues', 'workers', 'batches', 'models', 'schedulers']) state[name] ??= [];

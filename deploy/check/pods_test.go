@@ -146,7 +146,7 @@ func TestImages(t *testing.T) {
 }
 
 // external are what a pod refers to and an overlay does not make, since it is secret or follows from a secret. docs/deploy.md says how it comes about.
-var external = []string{"Secret/nats-admin", "Secret/nats-enqueue", "Secret/nats-worker", "Secret/s3", "Secret/webhooks", "ConfigMap/nats-users"}
+var external = []string{"Secret/nats-admin", "Secret/nats-enqueue", "Secret/nats-worker", "Secret/s3", "Secret/webhooks", "Secret/hub", "ConfigMap/nats-users"}
 
 // TestReferences: what a pod names is there.
 func TestReferences(t *testing.T) {
@@ -173,6 +173,7 @@ func TestReferences(t *testing.T) {
 				needs("ConfigMap/" + v.ConfigMap.Name)
 			case v.PersistentVolumeClaim != nil:
 				needs("PersistentVolumeClaim/" + v.PersistentVolumeClaim.ClaimName)
+			case v.Ephemeral != nil:
 			case v.EmptyDir == nil || v.EmptyDir.SizeLimit == nil:
 				t.Errorf("volume %s has no limit", v.Name)
 			}

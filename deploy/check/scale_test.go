@@ -99,7 +99,7 @@ func TestScaling(t *testing.T) {
 // TestRules: the rules for the Prometheus Operator are those of deploy/grafana.
 func TestRules(t *testing.T) {
 	var rule struct{ Spec struct{ Groups any } }
-	for _, object := range build(t, "monitoring").objects {
+	for _, object := range build(t, "testdata/more").objects {
 		if object.Kind == "PrometheusRule" {
 			if err := yaml.Unmarshal(object.yaml, &rule); err != nil {
 				t.Fatal(err)

@@ -47,16 +47,14 @@ func TestObjects(t *testing.T) {
 	})
 }
 
-// TestMonitoring: the component for the Prometheus Operator is whole, too.
-func TestMonitoring(t *testing.T) {
-	o := build(t, "monitoring")
-	kinds := map[string]bool{}
-	for _, object := range o.objects {
-		checkObject(t, object)
-		kinds[object.Kind] = true
+// TestComponents: what an overlay may take in is there when it does.
+func TestComponents(t *testing.T) {
+	found := map[string]bool{}
+	for _, object := range build(t, "testdata/more").objects {
+		found[object.Kind] = true
 	}
-	if !kinds["PodMonitor"] || !kinds["PrometheusRule"] || !kinds["ConfigMap"] {
-		t.Errorf("there are %v", kinds)
+	if !found["PodMonitor"] || !found["PrometheusRule"] || !found["ScaledObject"] {
+		t.Errorf("there are %v", found)
 	}
 }
 

@@ -100,7 +100,7 @@ func TestPodMonitor(t *testing.T) {
 			PodMetricsEndpoints []struct{ Port, Path string }
 		}
 	}
-	for _, object := range build(t, "monitoring").objects {
+	for _, object := range build(t, "testdata/more").objects {
 		if object.Kind == "PodMonitor" {
 			if err := yaml.Unmarshal(object.yaml, &monitor); err != nil {
 				t.Fatal(err)

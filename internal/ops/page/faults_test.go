@@ -190,7 +190,7 @@ func TestProblems(t *testing.T) {
 		expect(3*time.Second, "the results that are stored are still being read: counts grow until that is done")
 		f.add(queue.Followed{Result: queue.Result{BatchID: "b"}, Sequence: 100})
 		f.storeIs(&upload.Error{Doing: "looking up", Target: "s3://b/k", Reason: "no answer from s3: is the store up, and AWS_ENDPOINT_URL_S3 right?"})
-		expect(0, "the store cannot be read: looking up s3://b/k: no answer from s3: is the store up, and AWS_ENDPOINT_URL_S3 right?")
+		expect(0, "the store cannot be read: no answer from s3: is the store up, and AWS_ENDPOINT_URL_S3 right?")
 		f.storeIs(nil)
 		f.couldNot(fmt.Errorf("the batches: no stream"))
 		expect(0)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stipple-ai/stipple/internal/queue"
+	"github.com/stipple-ai/stipple/internal/upload"
 	"github.com/stipple-ai/stipple/internal/web"
 )
 
@@ -49,7 +50,11 @@ func (s *System) problems(st *web.State, now time.Time) []web.Problem {
 			"if it is new, a worker or `enqueue setup` makes what it lacks; else see that this user may read streams and buckets")
 	}
 	if t := f.store; t.err != nil {
-		add(0, t.since, "the store cannot be read: "+t.err.Error(),
+		why := t.err.Error()
+		if e, ok := errors.AsType[*upload.Error](t.err); ok {
+			why = e.Reason // it was no picture that was looked for
+		}
+		add(0, t.since, "the store cannot be read: "+why,
 			"pictures cannot be shown until it answers; workers keep what they have drawn, fetch nothing new, and lose no job")
 	}
 	if f.broker.err == nil {
@@ -97,8 +102,12 @@ func (s *System) workerProblems(st *web.State, add func(after time.Duration, sin
 	for _, w := range st.Workers {
 		switch {
 		case w.Gone:
-			add(0, w.SeenAt, fmt.Sprintf("worker %s has gone silent; it held %s", w.ID, jobs(int64(w.Held))),
-				"it was killed, or its network is cut: see its log, or start another. Its jobs are delivered again when their leases run out, after about 30 s")
+			what, mend := fmt.Sprintf("worker %s has gone silent", w.ID), "it was killed, or its network is cut: see its log, or start another"
+			if w.Held > 0 {
+				what += "; it held " + jobs(int64(w.Held))
+				mend += ". What it held is delivered again when the leases run out, after about 30 s"
+			}
+			add(0, w.SeenAt, what, mend)
 		case !w.Gone && w.State == queue.WorkerHolding:
 			add(0, time.Time{}, fmt.Sprintf("worker %s cannot reach the store: it keeps what it has drawn, and fetches nothing", w.ID),
 				"start the store, or see the worker's log for what is wrong with its bucket or key: worker doctor, in its environment, tells more")

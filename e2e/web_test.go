@@ -38,7 +38,6 @@ func (w *world) serve(name, listen string, args ...string) (p *process, home str
 // that land, one of them looked at from all sides, the same again by its command, and what goes wrong put right.
 func TestPage(t *testing.T) {
 	w := newWorld(t)
-	w.says(0, "setup", "--models", "sd15")
 	_, home := w.serve("page", "127.0.0.1:0", "--write")
 	b := newBrowser(t, home)
 	for _, name := range []string{"clipboard-read", "clipboard-write"} {

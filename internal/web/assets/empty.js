@@ -6,7 +6,7 @@ import { command } from './copy.js';
 export function noPictures(state) {
   const steps = [];
   if (!state.workers.some((worker) => !worker.gone)) {
-    steps.push(['Start a worker', 'It finds the queue at NATS_URL and the store at AWS_ENDPOINT_URL, and downloads nothing.',
+    steps.push(['Start a worker', 'It finds the queue at NATS_URL and the store at AWS_ENDPOINT_URL.',
       'MODELS=models/tiny-emoji S3_BUCKET=images bin/worker']);
   }
   steps.push(['Ask for pictures', state.read_only ? 'From any shell that reaches the queue:' : 'From any shell that reaches the queue, or with “New pictures” above:',

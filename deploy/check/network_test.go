@@ -95,7 +95,7 @@ func TestConnections(t *testing.T) {
 				port int32
 			}{
 				{"broker", broker, brokerPort}, {"store", store, storePort}, {"collector", collector, collectorPort}, {"peer", broker, 6222},
-				{"stranger", stranger, 80}, {"metadata", metadata, 80}, {"lan", lan, 443}, {"outside", outside, 80}, {"worker", place{namespace: "stipple", labels: workerLabels(o)}, 9090},
+				{"stranger", stranger, 80}, {"metadata", metadata, 80}, {"metadata", metadata, 443}, {"lan", lan, 443}, {"outside", outside, 80}, {"worker", place{namespace: "stipple", labels: workerLabels(o)}, 9090},
 			} {
 				if want := slices.Contains(uses, c.name); n.lets(me, c.to, "TCP", c.port) != want {
 					t.Errorf("%s reaches the %s at %d: %v", p.owner, c.name, c.port, !want)

@@ -66,7 +66,7 @@ compile() {
 	shift 2
 	for program; do
 		GOOS=${platform%_*} GOARCH=${platform#*_} CGO_ENABLED=$cgo go build -trimpath -buildvcs=false \
-			-ldflags "-s -w -buildid= -X $info.version=$VERSION -X $info.commit=$commit" \
+			-ldflags "-s -w -buildid= ${strip:-} -X $info.version=$VERSION -X $info.commit=$commit" \
 			-o "$built/$platform/$program" "./cmd/$program"
 	done
 }
@@ -95,7 +95,8 @@ native() {
 		zig=$(zig "$1")
 		ZIG_GLOBAL_CACHE_DIR=${zigcache:-$cache/zig/cache} ZIG_LOCAL_CACHE_DIR=${zigcache:-$cache/zig/cache}
 		export ZIG_GLOBAL_CACHE_DIR ZIG_LOCAL_CACHE_DIR
-		CC="$zig cc -target $arch-linux-gnu.2.28" CGO_CFLAGS="-O2 -g0" compile "$1" 1 worker dev
+		# zig's own parts of the C library name folders of this machine in what is for debuggers; Go's -s leaves that there.
+		strip="-extldflags=-Wl,--strip-all" CC="$zig cc -target $arch-linux-gnu.2.28" CGO_CFLAGS="-O2 -g0" compile "$1" 1 worker dev
 		runtime "$1" "Linux-$arch"
 		;;
 	darwin_arm64)

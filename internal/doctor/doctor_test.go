@@ -218,7 +218,6 @@ func TestFailures(t *testing.T) {
 		}, []string{"store presign warning: links to pictures do not work from here"}},
 		{"no library", func(_ *testing.T, c *Config) { c.Runtime.Library = "/nonexistent.so" }, []string{"models runtime failed: put ONNX Runtime's library"}},
 		{"no such provider", func(_ *testing.T, c *Config) { c.Runtime.Provider = "tpu" }, []string{"models runtime failed: set PROVIDER to"}},
-		{"no GPU", func(_ *testing.T, c *Config) { c.Runtime.Provider = "cuda" }, []string{"models sd15 failed: install what provider cuda needs, or set PROVIDER=cpu"}},
 		{"no model", func(_ *testing.T, c *Config) { c.Models = nil }, []string{"models MODELS failed: set MODELS"}},
 		{"an empty folder", func(_ *testing.T, c *Config) { c.Models[0].Dir = empty }, []string{"models sd15 failed: MODELS must name a folder with a pipeline"}},
 		{"no collector", func(_ *testing.T, c *Config) {

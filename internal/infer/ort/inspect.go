@@ -167,9 +167,10 @@ func (i *Inspection) compare() {
 	}
 }
 
-// Inspect looks at what o's provider needs, and at its device: libraries are loaded, ONNX Runtime is not. A CPU needs nothing.
+// Inspect looks at what o's provider needs, and at its device: libraries are loaded, ONNX Runtime is not. A CPU needs nothing; that a name is no provider's is for
+// Open to say.
 func Inspect(o Options) (Inspection, error) {
-	if o.Provider == "" || o.Provider == providerCPU {
+	if o.Provider != providerCUDA && o.Provider != providerTensorRT {
 		return Inspection{}, nil
 	}
 	library, err := findLibrary(o.Library)

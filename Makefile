@@ -157,7 +157,7 @@ chaos: build ## jobs under a seeded plan of faults, against nats-server and MinI
 
 .PHONY: bench
 bench: build ## benchmarks (BENCH=regexp PKG=./internal/upload), then whole workers
-	$(ORT) go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+	$(ORT) --chromium go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
 	$(ORT) go run ./e2e/bench $(COMPARE)
 
 .PHONY: bench-gpu

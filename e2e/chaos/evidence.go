@@ -15,6 +15,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -139,12 +140,20 @@ func (w *world) collectResults(ctx context.Context, batch string, e *evidence) e
 
 // each reads a stream from its first message to its last, and says which are gone.
 func (w *world) each(ctx context.Context, stream string, read func(*jetstream.RawStreamMsg) error, gone func()) error {
-	s, err := w.js.Stream(ctx, stream)
+	var s jetstream.Stream
+	err := ask(ctx, func(ctx context.Context) (err error) {
+		s, err = w.js.Stream(ctx, stream)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("looking at %s: %w", stream, err)
 	}
 	for seq := uint64(1); seq <= s.CachedInfo().State.LastSeq; seq++ {
-		msg, err := s.GetMsg(ctx, seq)
+		var msg *jetstream.RawStreamMsg
+		err := ask(ctx, func(ctx context.Context) (err error) {
+			msg, err = s.GetMsg(ctx, seq)
+			return err
+		})
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			gone()
 			continue
@@ -157,4 +166,19 @@ func (w *world) each(ctx context.Context, stream string, read func(*jetstream.Ra
 		}
 	}
 	return nil
+}
+
+// ask asks a cluster until it answers: while it elects a leader nobody does, not even with an error.
+func ask(ctx context.Context, question func(context.Context) error) error {
+	for {
+		once, cancel := context.WithTimeout(ctx, 2*time.Second)
+		err := question(once)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, nats.ErrNoResponders) {
+			return err
+		}
+		if wait(ctx, 50*time.Millisecond); ctx.Err() != nil {
+			return err
+		}
+	}
 }

@@ -215,7 +215,9 @@ func (s *storm) alive(ctx context.Context, w *worker) (*life, error) {
 func (s *storm) leader(ctx context.Context, choice int) *server {
 	stream := []string{"JOBS", "RESULTS", "KV_attempts"}[choice%3]
 	for len(s.brokers) > 1 && ctx.Err() == nil {
-		info, err := s.js.Stream(ctx, stream)
+		once, cancel := context.WithTimeout(ctx, 2*time.Second)
+		info, err := s.js.Stream(once, stream)
+		cancel()
 		if err == nil && info.CachedInfo().Cluster != nil {
 			for _, b := range s.brokers {
 				if b.name == info.CachedInfo().Cluster.Leader {

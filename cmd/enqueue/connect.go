@@ -75,17 +75,17 @@ func (f *telemetryFlags) define(fs *pflag.FlagSet) {
 	flagenv.Bind(fs, "flush-timeout", "FLUSH_TIMEOUT")
 }
 
-// start sets telemetry up. Done delivers what is waiting, for at most the flush timeout; what is lost is logged
-// and costs nothing else.
-func (f *telemetryFlags) start(ctx context.Context, getenv func(string) string, logger *slog.Logger) (t *otel.Telemetry, done func(), err error) {
+// start sets telemetry up. Told is the logger to go on with: what it is told is exported, too, where logs are. Done
+// delivers what is waiting, for at most the flush timeout; what is lost is logged and costs nothing else.
+func (f *telemetryFlags) start(ctx context.Context, getenv func(string) string, logger *slog.Logger) (t *otel.Telemetry, told *slog.Logger, done func(), err error) {
 	if f.flushTimeout < 0 {
-		return nil, nil, input(fmt.Errorf("FLUSH_TIMEOUT (--flush-timeout) is %v: must not be negative", f.flushTimeout))
+		return nil, nil, nil, input(fmt.Errorf("FLUSH_TIMEOUT (--flush-timeout) is %v: must not be negative", f.flushTimeout))
 	}
 	t, err = otel.Setup(ctx, otel.Options{Getenv: getenv, Logger: logger, ServiceName: "enqueue", ServiceVersion: version()})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return t, func() {
+	return t, t.Logger(), func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.flushTimeout)
 		defer cancel()
 		if err := t.Shutdown(ctx); err != nil {

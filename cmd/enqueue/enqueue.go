@@ -170,12 +170,11 @@ func (a *app) send(ctx context.Context, f *enqueueFlags, plan batch.Plan, logger
 	if err != nil {
 		return err
 	}
-	t, flush, err := f.telemetry.start(ctx, a.getenv, logger)
+	t, logger, flush, err := f.telemetry.start(ctx, a.getenv, logger)
 	if err != nil {
 		return errors.Join(err, pictures.close())
 	}
 	defer flush()
-	logger = t.Logger()
 	c, closeClient, err := f.broker.connect(ctx, logger)
 	if err != nil {
 		return errors.Join(err, pictures.close())
@@ -224,11 +223,8 @@ func (a *app) submit(ctx context.Context, f *enqueueFlags, s submission) (err er
 	}
 	receipt, err := batch.Submit(ctx, s.client, batch.Submission{
 		Batch: f.batch, Priority: f.priority, Plan: s.plan, Total: s.census.Jobs, Webhook: f.webhook.url,
-		Tracing: batch.Tracing{
-			Tracer: s.t.Tracer(), Inject: s.t.Propagator.Inject,
-			Fail: func(span trace.Span, err error) { otel.Fail(span, err, "") },
-		},
-		OnJobs: s.out.jobs,
+		Tracing: tracing(s.t),
+		OnJobs:  s.out.jobs,
 		OnFull: func(wait time.Duration) {
 			s.logger.WarnContext(ctx, "the queue is full: waiting for room", slog.Duration("wait", wait.Round(time.Millisecond)))
 		},

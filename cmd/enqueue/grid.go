@@ -211,12 +211,12 @@ func (a *app) drawGrid(ctx context.Context, f *gridFlags, cells *gridCells, s su
 	if err != nil {
 		return err
 	}
-	t, flush, err := f.telemetry.start(ctx, a.getenv, s.logger)
+	t, logger, flush, err := f.telemetry.start(ctx, a.getenv, s.logger)
 	if err != nil {
 		return errors.Join(err, pictures.close())
 	}
 	defer flush()
-	s.logger = t.Logger()
+	s.logger = logger
 	c, closeClient, err := f.broker.connect(ctx, s.logger)
 	if err != nil {
 		return errors.Join(err, pictures.close())

@@ -170,12 +170,12 @@ func (r *retrying) fromLetters(ctx context.Context) error {
 
 // fromRows publishes jobs again that their rows make.
 func (r *retrying) fromRows(ctx context.Context, record queue.Batch) (err error) {
-	t, flush, err := r.flags.telemetry.start(ctx, r.getenv, r.logger)
+	t, logger, flush, err := r.flags.telemetry.start(ctx, r.getenv, r.logger)
 	if err != nil {
 		return err
 	}
 	defer flush()
-	r.logger = t.Logger()
+	r.logger = logger
 	ctx, span := t.Tracer().Start(ctx, otel.SpanEnqueue, trace.WithAttributes(
 		attribute.String("batch.id", r.batch), attribute.Int("batch.jobs", len(r.wanted))))
 	defer func() {
@@ -198,11 +198,8 @@ func (r *retrying) fromRows(ctx context.Context, record queue.Batch) (err error)
 	}
 	_, err = batch.Again(ctx, r.client, batch.Repetition{
 		Record: record, Priority: r.flags.priority, Plan: *r.plan,
-		Wanted: func(index int64) bool { return r.wanted[index] },
-		Tracing: batch.Tracing{
-			Tracer: t.Tracer(), Inject: t.Propagator.Inject,
-			Fail: func(span trace.Span, err error) { otel.Fail(span, err, "") },
-		},
+		Wanted:  func(index int64) bool { return r.wanted[index] },
+		Tracing: tracing(t),
 		OnJobs: func(ids []queue.Identity) {
 			for _, id := range ids {
 				r.told.FromRows++

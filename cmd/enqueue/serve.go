@@ -100,7 +100,7 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	if open && f.write && token == "" {
 		return errors.Join(input(fmt.Errorf("--write with --listen %s: others could change your queue; give them a --token-file, or listen at 127.0.0.1", f.listen)), l.Close())
 	}
-	t, flush, err := f.telemetry.start(ctx, a.getenv, logger)
+	t, logger, flush, err := f.telemetry.start(ctx, a.getenv, logger)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}

@@ -107,3 +107,23 @@ func TestAHangingCollectorHoldsNothingUp(t *testing.T) {
 	}
 	w.jobs("b", 1)
 }
+
+// TestServeExportsItsLogs: they go where those of the other commands go.
+func TestServeExportsItsLogs(t *testing.T) {
+	w := newWorld(t, "m").withStore()
+	sink, err := otlpd.Start(otlpd.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.Stop()
+	w.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = sink.Endpoint()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	// It is stopped as soon as it says its address: the warning comes after that, and is delivered at the end.
+	w.runWith(ctx, nil, func(string) { stop() }, "serve", "--listen", "0.0.0.0:0").want(t, exitOK)
+	if !slices.ContainsFunc(sink.Logs(), func(l otlpd.LogRecord) bool {
+		return strings.Contains(fmt.Sprint(l.Body), "everyone who reaches this address")
+	}) {
+		t.Errorf("no warning of the open address was exported: %v", sink.Logs())
+	}
+}

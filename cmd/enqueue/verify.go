@@ -116,12 +116,11 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, arg string) error {
 	if err := v.read(ctx, x); err != nil {
 		return interrupted(ctx, err, "nothing was sent")
 	}
-	t, flush, err := f.telemetry.start(ctx, a.getenv, logger)
+	t, logger, flush, err := f.telemetry.start(ctx, a.getenv, logger)
 	if err != nil {
 		return err
 	}
 	defer flush()
-	logger = t.Logger()
 	c, closeClient, err := f.broker.connect(ctx, logger)
 	if err != nil {
 		return err

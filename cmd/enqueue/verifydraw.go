@@ -77,10 +77,7 @@ func (d drawing) submit(ctx context.Context) (err error) {
 	rows := func(yield func(batch.Row, error) bool) { yield(batch.Row{Job: job, Source: "picture", Line: 1}, nil) }
 	_, err = batch.Submit(ctx, d.client, batch.Submission{
 		Batch: d.v.BatchID, Priority: d.flags.priority, Plan: batch.Plan{Rows: rows}, Total: 1,
-		Tracing: batch.Tracing{
-			Tracer: d.t.Tracer(), Inject: d.t.Propagator.Inject,
-			Fail: func(span trace.Span, err error) { otel.Fail(span, err, "") },
-		},
+		Tracing: tracing(d.t),
 		OnFull: func(wait time.Duration) {
 			d.logger.WarnContext(ctx, "the queue is full: waiting for room", slog.Duration("wait", wait.Round(time.Millisecond)))
 		},

@@ -109,10 +109,9 @@ func awaitModel(ctx context.Context, client *queue.Client, name string) (queue.M
 func publish(ctx context.Context, client *queue.Client, t *otel.Telemetry, id string, plan batch.Plan, total int64) (jobs []queue.Job, err error) {
 	ctx, span := t.Tracer().Start(ctx, otel.SpanEnqueue)
 	defer span.End()
-	fail := func(span trace.Span, err error) { otel.Fail(span, err, queue.ErrorType(err)) }
 	_, err = batch.Submit(ctx, client, batch.Submission{
 		Batch: id, Plan: plan, Total: total,
-		Tracing: batch.Tracing{Tracer: t.Tracer(), Inject: t.Propagator.Inject, Fail: fail},
+		Tracing: tracing(t),
 		OnJobs: func(published []batch.Published) {
 			for _, p := range published {
 				jobs = append(jobs, p.Job)
@@ -153,6 +152,14 @@ func (o ordered) page(traces map[string][]gallery.Span) gallery.Page {
 	page.Lede = fmt.Sprintf("Each prompt went as a job through NATS JetStream to a worker, which drew it with %s on ONNX Runtime and put it into an S3 bucket, and left a trace on its way.", o.model.Name)
 	return page
 }
+
+// tracing lets jobs carry their traces.
+func tracing(t *otel.Telemetry) batch.Tracing {
+	return batch.Tracing{Tracer: t.Tracer(), Inject: t.Propagator.Inject, Fail: fail}
+}
+
+// fail marks a span as failed, if err is one.
+func fail(span trace.Span, err error) { otel.Fail(span, err, queue.ErrorType(err)) }
 
 // count writes a number of things.
 func count(n int, noun string) string {

@@ -6,13 +6,9 @@ import (
 	"fmt"
 	"net"
 
-	"go.opentelemetry.io/otel/trace"
-
-	"github.com/stipple-ai/stipple/internal/batch"
 	"github.com/stipple-ai/stipple/internal/infer/schedule"
 	"github.com/stipple-ai/stipple/internal/ops/page"
 	"github.com/stipple-ai/stipple/internal/otel"
-	"github.com/stipple-ai/stipple/internal/queue"
 	"github.com/stipple-ai/stipple/internal/web"
 )
 
@@ -43,7 +39,7 @@ func showPage(ctx context.Context, s *services, c *config, address string) (*sho
 	system := page.New(page.Config{Queue: s.queueConfig("", c.log), Store: s.storeConfig(), Schedulers: schedule.Names(), Logger: c.log})
 	show := web.Config{News: system, Records: system, Letters: system, Pictures: system, Version: "dev", Logger: c.log}
 	if at, ok := l.Addr().(*net.TCPAddr); ok && at.IP.IsLoopback() {
-		show.Orders, show.Controls = page.Orders{System: system, Tracing: p.tracing(), Begin: p.begin}, page.Controls{System: system}
+		show.Orders, show.Controls = page.Orders{System: system, Tracing: tracing(p.telemetry), Begin: p.begin}, page.Controls{System: system}
 	}
 	server, err := web.New(show)
 	if err != nil {
@@ -75,19 +71,11 @@ func (p *shown) leave() error {
 	return errors.Join(p.err, p.telemetry.Shutdown(flush))
 }
 
-// tracing lets the jobs of orders carry their traces.
-func (p *shown) tracing() batch.Tracing {
-	return batch.Tracing{
-		Tracer: p.telemetry.Tracer(), Inject: p.telemetry.Propagator.Inject,
-		Fail: func(span trace.Span, err error) { otel.Fail(span, err, queue.ErrorType(err)) },
-	}
-}
-
 // begin starts the span of an order.
 func (p *shown) begin(ctx context.Context, _ string, _ int64) (context.Context, func(error)) {
 	ctx, span := p.telemetry.Tracer().Start(ctx, otel.SpanEnqueue)
 	return ctx, func(err error) {
-		otel.Fail(span, err, queue.ErrorType(err))
+		fail(span, err)
 		span.End()
 	}
 }

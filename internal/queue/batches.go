@@ -92,19 +92,19 @@ func (c *Client) putBatch(ctx context.Context, b Batch, lost error) (Batch, erro
 		return Batch{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	var conflict error
-	err = c.try(ctx, doing, func(ctx context.Context) error {
-		conflict = nil
-		revision, err := c.swap(ctx, kv, b.ID, value, b.revision)
+	var written uint64
+	err = c.try(ctx, doing, func(ctx context.Context) (err error) {
+		written, err = c.swap(ctx, kv, b.ID, value, b.revision) // each try over the same revision
 		if errors.Is(err, errAgain) {
 			conflict = fmt.Errorf("%s: %w", doing, lost)
 			return nil
 		}
-		b.revision = revision
 		return err
 	})
 	if err = errors.Join(err, conflict); err != nil {
 		return Batch{}, err
 	}
+	b.revision = written
 	return b, nil
 }
 

@@ -3,11 +3,13 @@ package queue
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/nats-io/nats.go"
 
 	"github.com/stipple-ai/stipple/internal/local/natsd"
 )
@@ -75,6 +77,62 @@ func TestBatches(t *testing.T) {
 		}
 		if _, err := c.GetBatch(ctx, id); !errors.Is(err, ErrNoBatch) {
 			t.Errorf("GetBatch(%q): %v", id, err)
+		}
+	}
+}
+
+// A write that was not taken is tried again over the same revision, and so is the one after it.
+func TestUpdateBatchTriesAgain(t *testing.T) {
+	t.Parallel()
+	c := connect(t, startBroker(t, natsd.Options{}), Config{})
+	setup(t, c, Layout{})
+	ctx := t.Context()
+	b, err := c.CreateBatch(ctx, Batch{ID: "b", Total: 3000, State: BatchEnqueuing})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := c.js.Stream(ctx, "KV_batches")
+	if err != nil {
+		t.Fatal(err)
+	}
+	present := stream.CachedInfo().Config
+	absent := present
+	absent.Subjects = []string{"elsewhere"}
+
+	// Somebody answers in place of the stream, as a cluster without a leader does.
+	tries := make(chan struct{}, 100)
+	for _, cursor := range []int64{1000, 2000} {
+		if _, err := c.js.UpdateStream(ctx, absent); err != nil {
+			t.Fatal(err)
+		}
+		sub, err := c.nc.Subscribe("$KV.batches.b", func(m *nats.Msg) {
+			if err := m.Respond([]byte(`{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`)); err != nil {
+				t.Error(err)
+			}
+			tries <- struct{}{}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Cursor = cursor
+		var written sync.WaitGroup
+		written.Go(func() {
+			var err error
+			if b, err = c.UpdateBatch(ctx, b); err != nil {
+				t.Errorf("cursor %d: %v", cursor, err)
+			}
+		})
+		<-tries
+		<-tries
+		if err := sub.Unsubscribe(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.js.UpdateStream(ctx, present); err != nil {
+			t.Fatal(err)
+		}
+		written.Wait()
+		if got, err := c.GetBatch(ctx, "b"); err != nil || got.Cursor != cursor || got.revision != b.revision {
+			t.Fatalf("cursor %d: written as %+v, read as %+v, %v", cursor, b, got, err)
 		}
 	}
 }

@@ -192,22 +192,9 @@ func (c *Client) starts(ctx context.Context, id Identity) (s Start, err error) {
 
 // DeadLetterOf returns the last dead letter of a job and whether there is one.
 func (c *Client) DeadLetterOf(ctx context.Context, batch string, index int64) (d DeadMessage, found bool, err error) {
-	stream, err := c.stream(ctx, c.names.DeadStream())
-	if err != nil {
-		return DeadMessage{}, false, err
-	}
-	subject := c.names.DeadSubject(batch, index)
-	err = c.try(ctx, "looking up "+subject, func(ctx context.Context) error {
-		last, err := stream.GetLastMsgForSubject(ctx, subject)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	err = c.lookUpLast(ctx, c.names.DeadStream(), c.names.DeadSubject(batch, index), func(last *jetstream.RawStreamMsg) {
 		d, found = c.names.readDead(last.Subject, last.Header, last.Data), true
 		d.Sequence, d.Stored = last.Sequence, last.Time
-		return nil
 	})
 	return d, found, err
 }

@@ -47,31 +47,35 @@ func (c *Client) RecordHeld(ctx context.Context, r Result, held func() error) (b
 
 // Lookup reads the result of a job and whether there is one. A worker that finds one whose Retry is not below
 // the job's acknowledges the message and does no work.
-func (c *Client) Lookup(ctx context.Context, batch string, index int64) (Result, bool, error) {
-	stream, err := c.stream(ctx, c.names.ResultsStream())
+func (c *Client) Lookup(ctx context.Context, batch string, index int64) (r Result, found bool, err error) {
+	err = c.lookUpLast(ctx, c.names.ResultsStream(), c.names.ResultSubject(batch, index), func(last *jetstream.RawStreamMsg) {
+		var damage error
+		if r, damage = DecodeResult(last.Data); damage != nil {
+			// A record that says nothing must not stop the job; its result will take this one's place.
+			c.log.Warn("a damaged result is ignored", slog.String("subject", last.Subject), slog.Uint64("sequence", last.Sequence), slog.Any("error", damage))
+			return
+		}
+		found = true
+	})
+	return r, found, err
+}
+
+// lookUpLast reads the last message of a subject, if there is one.
+func (c *Client) lookUpLast(ctx context.Context, streamName, subject string, read func(*jetstream.RawStreamMsg)) error {
+	stream, err := c.stream(ctx, streamName)
 	if err != nil {
-		return Result{}, false, err
+		return err
 	}
-	subject := c.names.ResultSubject(batch, index)
-	var r Result
-	found := false
-	err = c.try(ctx, "looking up "+subject, func(ctx context.Context) error {
+	return c.try(ctx, "looking up "+subject, func(ctx context.Context) error {
 		last, err := stream.GetLastMsgForSubject(ctx, subject)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return nil
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			read(last)
 		}
-		if r, err = DecodeResult(last.Data); err != nil {
-			// A record that says nothing must not stop the job; its result will take this one's place.
-			c.log.Warn("a damaged result is ignored", slog.String("subject", subject), slog.Uint64("sequence", last.Sequence), slog.Any("error", err))
-			return nil
-		}
-		found = true
-		return nil
+		return err
 	})
-	return r, found, err
 }
 
 // verdict is what the last message of a subject means to one that would follow it.

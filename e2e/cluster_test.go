@@ -82,14 +82,7 @@ func (w *world) startCluster() map[string]*server {
 	}
 	w.natsURL = strings.Join(urls, ",")
 	for _, s := range brokers {
-		eventually(w.t, startTime, func() string {
-			ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Second)
-			defer cancel()
-			if err := s.answers(ctx); err != nil {
-				return fmt.Sprintf("%s does not answer: %v", s.name, err)
-			}
-			return ""
-		})
+		s.awaitAnswer()
 	}
 	w.connect()
 	return brokers

@@ -39,6 +39,12 @@ func (s *server) start() {
 		s.compose("start", s.name)
 	}
 	s.away = false
+	s.awaitAnswer()
+}
+
+// awaitAnswer returns when the server can be used.
+func (s *server) awaitAnswer() {
+	s.t.Helper()
 	eventually(s.t, startTime, func() string {
 		if s.process != nil && !s.process.running() {
 			s.t.Fatalf("%s ended instead of starting:\n%s", s.name, tail(s.process.errs(), 20))

@@ -167,18 +167,25 @@ func (r ran) want(t *testing.T, code int, says ...string) {
 	}
 }
 
-// jobs reads the JOBS stream, and checks that it holds jobs 0..n-1 of a batch, each once.
-func (w *world) jobs(batch string, n int) []queue.Job {
+// jetstream is a connection to the broker of the test's own.
+func (w *world) jetstream() jetstream.JetStream {
 	w.t.Helper()
 	nc, err := nats.Connect(w.broker.URL())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer nc.Close()
+	w.t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return js
+}
+
+// jobs reads the JOBS stream, and checks that it holds jobs 0..n-1 of a batch, each once.
+func (w *world) jobs(batch string, n int) []queue.Job {
+	w.t.Helper()
+	js := w.jetstream()
 	s, err := js.Stream(w.t.Context(), "JOBS")
 	if err != nil {
 		w.t.Fatal(err)
@@ -215,15 +222,7 @@ func (w *world) jobs(batch string, n int) []queue.Job {
 // purge takes messages out of a stream, of all subjects that match.
 func (w *world) purge(stream, subject string) {
 	w.t.Helper()
-	nc, err := nats.Connect(w.broker.URL())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	js := w.jetstream()
 	s, err := js.Stream(w.t.Context(), stream)
 	if err == nil {
 		err = s.Purge(w.t.Context(), jetstream.WithPurgeSubject(subject))

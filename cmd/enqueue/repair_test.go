@@ -6,22 +6,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 // strand makes the consumer of normal jobs lose the first one: a limit of deliveries does so.
 func (w *world) strand(model string) {
 	w.t.Helper()
-	nc, err := nats.Connect(w.broker.URL())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	js := w.jetstream()
 	name := "w-normal-" + model
 	old, err := js.Consumer(w.t.Context(), "JOBS", name)
 	if err != nil {

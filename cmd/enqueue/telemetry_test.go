@@ -8,9 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/stipple-ai/stipple/internal/local/otlpd"
 )
 
@@ -54,15 +51,7 @@ func TestTelemetry(t *testing.T) {
 		}
 	}
 	// What it logs goes there, too.
-	nc, err := nats.Connect(w.broker.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := w.jetstream()
 	stream, err := js.Stream(ctx, "JOBS")
 	if err != nil {
 		t.Fatal(err)

@@ -168,8 +168,8 @@ bench-gpu: ## stipple beside PyTorch diffusers on one GPU (docs/gpu.md; DEVICE=c
 	$(RUN) scripts/bench-gpu.sh $(BENCHGPU)
 
 .PHONY: export-test
-export-test: build ## export tiny models of every family, and draw with them: minutes, and some gigabytes of PyTorch
-	$(ORT) env WORKER=$(CURDIR)/bin/worker "$$(scripts/export-env.sh)" -W ignore deploy/export/export_test.py
+export-test: build ## export tiny models of every family, draw with them, and try bench-gpu on a CPU: minutes, and some gigabytes of PyTorch
+	$(ORT) env WORKER=$(CURDIR)/bin/worker "$$(scripts/export-env.sh)" -W ignore -m unittest discover --verbose --start-directory deploy/export --pattern '*_test.py'
 
 .PHONY: fuzz
 fuzz: ## each fuzzer for FUZZTIME (10m)

@@ -97,10 +97,16 @@ func (f *telemetryFlags) start(ctx context.Context, getenv func(string) string, 
 // interrupted replaces the error of something that a signal ended by one that says how to go on; any other
 // error stays.
 func interrupted(ctx context.Context, err error, how string) error {
-	if err == nil || ctx.Err() == nil || !errors.Is(err, context.Cause(ctx)) && !errors.Is(err, errInterrupted) {
+	if err == nil || ctx.Err() == nil {
 		return err
 	}
-	return fmt.Errorf("%w; %s", errInterrupted, how)
+	// The cause, which names the signal, is told by the queue; others, as the store, know the context's own error alone.
+	for _, end := range []error{context.Cause(ctx), ctx.Err(), errInterrupted} {
+		if errors.Is(err, end) {
+			return fmt.Errorf("%w; %s", errInterrupted, how)
+		}
+	}
+	return err
 }
 
 // withBroker judges the flags by the checks, connects, and lets do work with the broker.

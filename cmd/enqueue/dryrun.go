@@ -147,9 +147,16 @@ func (f *enqueueFlags) addPace(ctx context.Context, c batch.Census, e *estimate)
 		return "the broker does not answer", nil
 	}
 	defer func() { err = errors.Join(err, closeClient()) }()
-	models, err := client.ListModels(ctx)
-	if err != nil {
-		return "no worker has registered a model", interrupted(ctx, nil, "")
+	asking, cancelAsking := context.WithTimeout(ctx, brokerPatience)
+	defer cancelAsking()
+	models, err := client.ListModels(asking)
+	switch {
+	case ctx.Err() != nil:
+		return "", errInterrupted
+	case err != nil && asking.Err() != nil:
+		return "the broker does not answer", nil
+	case err != nil:
+		return "no worker has registered a model", nil
 	}
 	named := e.Models
 	if slices.Contains(c.Models, "") && len(models) == 1 {

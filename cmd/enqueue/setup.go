@@ -75,7 +75,7 @@ func (a *app) setup(ctx context.Context, f *setupFlags) error {
 	if err == nil {
 		err = a.printSetup(f, c.Names(), differences)
 	}
-	return errors.Join(err, closeClient())
+	return errors.Join(interrupted(ctx, err, "run it again for what is left"), closeClient())
 }
 
 // modelNames are the names in a list such as MODELS.

@@ -152,7 +152,10 @@ func (v *verification) read(ctx context.Context, x *explainer) error {
 		err = input(x.readFile())
 	} else {
 		x.askStore(ctx)
-		if x.picture == nil {
+		switch {
+		case ctx.Err() != nil:
+			err = context.Cause(ctx)
+		case x.picture == nil:
 			err = errors.New(strings.Join(x.e.Notes, "; "))
 		}
 	}

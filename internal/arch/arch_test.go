@@ -27,6 +27,7 @@ var sees = map[string][]string{
 	"internal/infer/schedule": {},
 	"internal/infer/tune":     {"internal/infer", "internal/infer/schedule"},
 	"internal/ledger":         {},
+	"internal/local/hubd":     {},
 	"internal/local/natsd":    {},
 	"internal/local/otlpd":    {},
 	"internal/local/s3d":      {},

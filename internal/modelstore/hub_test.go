@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -19,7 +18,7 @@ import (
 // TestHub: what a worker needs comes, and nothing else; the token is shown to the hub alone, and to no log.
 func TestHub(t *testing.T) {
 	h := newHub(t)
-	h.token = "hf_sesame"
+	h.Token = "hf_sesame"
 	var log bytes.Buffer
 	var last Progress
 	s := h.store(t, t.TempDir(), func(c *Config) {
@@ -30,8 +29,8 @@ func TestHub(t *testing.T) {
 	if filepath.Base(dir) != commitA {
 		t.Errorf("the folder %s is not named by its commit", dir)
 	}
-	if len(h.leaked) > 0 {
-		t.Errorf("the token was shown to %q", h.leaked)
+	if leaked := h.Leaked(); len(leaked) > 0 {
+		t.Errorf("the token was shown to %q", leaked)
 	}
 	if strings.Contains(log.String(), "sesame") || strings.Contains(log.String(), "Signature") || !strings.Contains(log.String(), "hf://acme/toy@main") {
 		t.Errorf("the log: %s", &log)
@@ -51,18 +50,18 @@ func TestHubAgain(t *testing.T) {
 	cache := t.TempDir()
 	s := h.store(t, cache, nil)
 	first := mustFetch(t, s, "hf://acme/toy@main", pipeline())
-	h.asked("")
+	h.Asked("")
 	if again := mustFetch(t, s, "hf://acme/toy@main", pipeline()); again != first {
 		t.Errorf("another folder: %s, %s", first, again)
 	}
-	if got := h.asked(""); len(got) != 1 {
+	if got := h.Asked(""); len(got) != 1 {
 		t.Errorf("a branch that is here was asked for by %q", got)
 	}
 	mustFetch(t, s, "hf://acme/toy@"+commitA, pipeline())
-	if got := h.asked(""); len(got) != 0 {
+	if got := h.Asked(""); len(got) != 0 {
 		t.Errorf("a commit that is here was asked for by %q", got)
 	}
-	h.commit, h.files["unet/model.onnx"] = commitB, "another graph"
+	h.Commit, h.Files["unet/model.onnx"] = commitB, "another graph"
 	moved := pipeline()
 	moved["unet/model.onnx"] = "another graph"
 	if dir := mustFetch(t, s, "hf://acme/toy", moved); dir == first {
@@ -79,7 +78,7 @@ func TestHubOffline(t *testing.T) {
 	h := newHub(t)
 	cache := t.TempDir()
 	want := mustFetch(t, h.store(t, cache, nil), "hf://acme/toy", pipeline())
-	h.asked("")
+	h.Asked("")
 	offline := h.store(t, cache, func(c *Config) { c.Offline = true })
 	if dir := mustFetch(t, offline, "hf://acme/toy", pipeline()); dir != want {
 		t.Errorf("got %s, want %s", dir, want)
@@ -89,11 +88,11 @@ func TestHubOffline(t *testing.T) {
 			t.Errorf("%s: %v", source, err)
 		}
 	}
-	if got := h.asked(""); len(got) > 0 {
+	if got := h.Asked(""); len(got) > 0 {
 		t.Errorf("offline, and asked %q", got)
 	}
 	var log bytes.Buffer
-	h.hub.Close()
+	h.Stop()
 	away := h.store(t, cache, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	if dir := mustFetch(t, away, "hf://acme/toy", pipeline()); dir != want || !strings.Contains(log.String(), "does not answer") {
 		t.Errorf("got %s and the log %s", dir, &log)
@@ -107,15 +106,15 @@ func TestHubOffline(t *testing.T) {
 func TestHubResumes(t *testing.T) {
 	h := newHub(t)
 	const name = "unet/model.onnx_data"
-	h.cut[name], h.cut["vae_decoder/model.onnx"] = 100_000, 1000
+	h.Cut[name], h.Cut["vae_decoder/model.onnx"] = 100_000, 1000
 	mustFetch(t, h.store(t, t.TempDir(), nil), "hf://acme/toy", pipeline())
-	got := h.asked("/blob/" + name)
+	got := h.Asked("/blob/" + name)
 	if len(got) != 2 || got[1] != "/blob/"+name+" bytes=100000-" {
 		t.Errorf("asked %q", got)
 	}
 
 	cache := t.TempDir()
-	h.cut[name], h.cutAll = 50_000, true
+	h.Cut[name], h.CutAll = 50_000, true
 	ctx, kill := background(t)
 	defer kill()
 	s := h.store(t, cache, func(c *Config) {
@@ -129,15 +128,15 @@ func TestHubResumes(t *testing.T) {
 	if _, err := s.Fetch(ctx, "hf://acme/toy"); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
-	h.cutAll = false
-	delete(h.cut, name)
-	h.asked("")
+	h.CutAll = false
+	delete(h.Cut, name)
+	h.Asked("")
 	look, err := s.Look(t.Context(), "hf://acme/toy")
 	if err != nil || look.Dir != "" || look.Files != len(pipeline()) || look.Bytes-look.Have != int64(len(pipeline()[name])-50_000) || look.Version != commitA {
 		t.Errorf("look %+v, %v", look, err)
 	}
 	mustFetch(t, h.store(t, cache, nil), "hf://acme/toy", pipeline())
-	if got := h.asked("/blob/"); !slices.Equal(got, []string{"/blob/" + name + " bytes=50000-"}) {
+	if got := h.Asked("/blob/"); !slices.Equal(got, []string{"/blob/" + name + " bytes=50000-"}) {
 		t.Errorf("after the kill, asked %q", got)
 	}
 }
@@ -147,7 +146,7 @@ func TestHubStall(t *testing.T) {
 	h := newHub(t)
 	var stalled atomic.Bool
 	release := make(chan struct{})
-	h.refuse = func(w http.ResponseWriter, r *http.Request) bool {
+	h.Refuse = func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, "unet/model.onnx") || !stalled.CompareAndSwap(false, true) {
 			return false
 		}
@@ -162,7 +161,7 @@ func TestHubStall(t *testing.T) {
 	}
 	defer close(release)
 	mustFetch(t, h.store(t, t.TempDir(), func(c *Config) { c.patience = 400 * time.Millisecond }), "hf://acme/toy", pipeline())
-	if got := h.asked("resolve/" + commitA + "/unet/model.onnx"); !slices.Contains(got, "/acme/toy/resolve/"+commitA+"/unet/model.onnx bytes=2-") {
+	if got := h.Asked("resolve/" + commitA + "/unet/model.onnx"); !slices.Contains(got, "/acme/toy/resolve/"+commitA+"/unet/model.onnx bytes=2-") {
 		t.Errorf("asked %q", got)
 	}
 }
@@ -172,7 +171,7 @@ func TestHubBusy(t *testing.T) {
 	h := newHub(t)
 	var mu sync.Mutex
 	seen := map[string]int{}
-	h.refuse = func(w http.ResponseWriter, r *http.Request) bool {
+	h.Refuse = func(w http.ResponseWriter, r *http.Request) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		seen[r.URL.Path]++
@@ -204,7 +203,7 @@ func TestHubShared(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got := h.asked("/resolve/"); len(got) != len(pipeline())-1 {
+	if got := h.Asked("/resolve/"); len(got) != len(pipeline())-1 {
 		t.Errorf("%d files, of which one is empty, were asked for by %d requests: %q", len(pipeline()), len(got), got)
 	}
 }
@@ -214,29 +213,22 @@ func TestHubDamage(t *testing.T) {
 	for _, name := range []string{"unet/model.onnx", "unet/model.onnx_data"} { // in git and in LFS
 		for _, times := range []int{1, 9} {
 			h := newHub(t)
-			good := h.files[name]
-			list := h.revision(true)
-			h.refuse = func(w http.ResponseWriter, r *http.Request) bool {
-				if strings.HasPrefix(r.URL.Path, "/api/") {
-					writeJSON(w, list)
-					return true
+			left := times
+			h.Bytes = func(of, content string) string { // one file is asked for by one goroutine
+				if of != name {
+					return content
 				}
-				if strings.HasSuffix(r.URL.Path, name) {
-					h.mu.Lock()
-					defer h.mu.Unlock()
-					h.files[name] = strings.Repeat("x", len(good))
-					if times--; times < 0 {
-						h.files[name] = good
-					}
+				if left--; left < 0 {
+					return content
 				}
-				return false
+				return strings.Repeat("x", len(content))
 			}
 			cache := t.TempDir()
 			dir, err := h.store(t, cache, nil).Fetch(t.Context(), "hf://acme/toy")
 			switch {
-			case times < 0 && err != nil:
+			case times == 1 && err != nil:
 				t.Errorf("%s, once: %v", name, err)
-			case times < 0:
+			case times == 1:
 				same(t, dir, pipeline())
 			case err == nil || !errors.Is(err, errDamaged) || !strings.Contains(err.Error(), name):
 				t.Errorf("%s, always: %v", name, err)
@@ -265,7 +257,7 @@ func TestHubHalfWritten(t *testing.T) {
 func TestHubRefuses(t *testing.T) {
 	answer := func(status int, code string) func(*fakeHub) {
 		return func(h *fakeHub) {
-			h.refuse = func(w http.ResponseWriter, _ *http.Request) bool {
+			h.Refuse = func(w http.ResponseWriter, _ *http.Request) bool {
 				w.Header().Set("X-Error-Code", code)
 				w.WriteHeader(status)
 				return true
@@ -274,7 +266,7 @@ func TestHubRefuses(t *testing.T) {
 	}
 	body := func(text string) func(*fakeHub) {
 		return func(h *fakeHub) {
-			h.refuse = func(w http.ResponseWriter, _ *http.Request) bool {
+			h.Refuse = func(w http.ResponseWriter, _ *http.Request) bool {
 				w.Write([]byte(text))
 				return true
 			}
@@ -287,7 +279,7 @@ func TestHubRefuses(t *testing.T) {
 		says   []string
 	}{
 		"no such repository": {"hf://acme/toy", answer(401, "RepoNotFound"), nil, []string{"check the name, or set HF_TOKEN"}},
-		"token refused":      {"hf://acme/toy", func(h *fakeHub) { h.token = "right" }, func(c *Config) { c.Token = "wrong" }, []string{"HF_TOKEN is not valid"}},
+		"token refused":      {"hf://acme/toy", func(h *fakeHub) { h.Token = "right" }, func(c *Config) { c.Token = "wrong" }, []string{"HF_TOKEN is not valid"}},
 		"gated":              {"hf://acme/toy", answer(403, "GatedRepo"), nil, []string{"accept its terms", "HF_TOKEN"}},
 		"forbidden":          {"hf://acme/toy", answer(403, ""), nil, []string{"may not read"}},
 		"no such revision":   {"hf://acme/toy@v9", nil, nil, []string{`no revision "v9"`}},
@@ -295,11 +287,11 @@ func TestHubRefuses(t *testing.T) {
 		"always busy":        {"hf://acme/toy", answer(503, ""), nil, []string{"503"}},
 		"not a hub":          {"hf://acme/toy", body("<html>"), nil, []string{"not the Hub's"}},
 		"no commit":          {"hf://acme/toy", body(`{"sha":"../..","siblings":[]}`), nil, []string{"not the Hub's"}},
-		"no pipeline":        {"hf://acme/toy", func(h *fakeHub) { delete(h.files, "unet/model.onnx") }, nil, []string{"unet/model.onnx", "no pipeline in ONNX"}},
+		"no pipeline":        {"hf://acme/toy", func(h *fakeHub) { delete(h.Files, "unet/model.onnx") }, nil, []string{"unet/model.onnx", "no pipeline in ONNX"}},
 		"not in that folder": {"hf://acme/toy@main/onnx", nil, nil, []string{"onnx/model_index.json"}},
-		"leads elsewhere":    {"hf://acme/toy", func(h *fakeHub) { h.files["unet/../../../evil"] = "x" }, nil, []string{"evil"}},
-		"absolute":           {"hf://acme/toy", func(h *fakeHub) { h.files["/etc/passwd"] = "x" }, nil, []string{"/etc/passwd"}},
-		"backslash":          {"hf://acme/toy", func(h *fakeHub) { h.files[`unet\..\..\evil`] = "x" }, nil, []string{"evil"}},
+		"leads elsewhere":    {"hf://acme/toy", func(h *fakeHub) { h.Files["unet/../../../evil"] = "x" }, nil, []string{"evil"}},
+		"absolute":           {"hf://acme/toy", func(h *fakeHub) { h.Files["/etc/passwd"] = "x" }, nil, []string{"/etc/passwd"}},
+		"backslash":          {"hf://acme/toy", func(h *fakeHub) { h.Files[`unet\..\..\evil`] = "x" }, nil, []string{"evil"}},
 		"too large": {"hf://acme/toy", body(`{"sha":"` + commitA + `","siblings":[{"rfilename":"model_index.json"},{"rfilename":"vae_decoder/model.onnx"},{"rfilename":"text_encoder/model.onnx"},
 			{"rfilename":"unet/model.onnx","size":4611686018427387904}]}`), nil, []string{"make room", "STIPPLE_MODEL_CACHE"}},
 		"refused by who reads it": {"hf://acme/toy", nil, func(c *Config) {
@@ -334,9 +326,9 @@ func TestHubRefuses(t *testing.T) {
 // TestHubFolder: a model may lie in a folder of its repository.
 func TestHubFolder(t *testing.T) {
 	h := newHub(t)
-	h.files = map[string]string{"README.md": "read"}
+	h.Files = map[string]string{"README.md": "read"}
 	for name, content := range pipeline() {
-		h.files["sd/onnx/"+name] = content
+		h.Files["sd/onnx/"+name] = content
 	}
 	mustFetch(t, h.store(t, t.TempDir(), nil), "hf://acme/toy/sd/onnx", pipeline())
 }
@@ -344,8 +336,8 @@ func TestHubFolder(t *testing.T) {
 // TestHubWithoutSums: an endpoint that lists names alone tells sums by its redirects.
 func TestHubWithoutSums(t *testing.T) {
 	h := newHub(t)
-	list := h.revision(false)
-	h.refuse = func(w http.ResponseWriter, r *http.Request) bool {
+	list := h.Revision(false)
+	h.Refuse = func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasPrefix(r.URL.Path, "/api/") {
 			return false
 		}
@@ -354,11 +346,7 @@ func TestHubWithoutSums(t *testing.T) {
 	}
 	mustFetch(t, h.store(t, t.TempDir(), nil), "hf://acme/toy", pipeline())
 
-	h.files = maps.Clone(h.files)
-	bad := h.files["unet/model.onnx_data"]
-	h.cdn.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(strings.Repeat("x", len(bad))))
-	})
+	h.Bytes = func(_, content string) string { return strings.Repeat("x", len(content)) }
 	if _, err := h.store(t, t.TempDir(), nil).Fetch(t.Context(), "hf://acme/toy"); !errors.Is(err, errDamaged) {
 		t.Errorf("got %v", err)
 	}

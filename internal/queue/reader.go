@@ -60,6 +60,7 @@ func (r *reader) pull(ctx context.Context, yield func(jetstream.Msg, *jetstream.
 		r.forget()
 		return sleep(ctx, tryWaitMax/4) == nil
 	}
+	before := r.after
 	for msg := range batch.Messages() {
 		meta, err := msg.Metadata()
 		if err != nil || meta.Sequence.Consumer != r.seen+1 {
@@ -75,7 +76,21 @@ func (r *reader) pull(ctx context.Context, yield func(jetstream.Msg, *jetstream.
 		r.forget()
 		return sleep(ctx, tryWaitMin) == nil
 	}
+	if r.after == before {
+		r.lookForLost(ctx)
+	}
 	return true
+}
+
+// lookForLost lets go of a consumer that has brought nothing while there is something: it was sent and did not arrive.
+// Behind it no other message comes by which it would be missed.
+func (r *reader) lookForLost(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	// An error says nothing: the next request that brings nothing looks again.
+	if last, err := r.client.askLeader(ctx, r.stream, messageAt{Last: r.filter}); err == nil && !r.through(last) {
+		r.forget()
+	}
 }
 
 // forget lets go of the consumer. The broker deletes it after a minute in which nobody asks.
@@ -120,5 +135,10 @@ func (r *reader) all(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return last == nil || last.Sequence <= r.after || last.Time.Before(r.since), nil
+	return r.through(last), nil
+}
+
+// through reports whether the last message that there is, nil for none, is not one to come.
+func (r *reader) through(last *jetstream.RawStreamMsg) bool {
+	return last == nil || last.Sequence <= r.after || last.Time.Before(r.since)
 }

@@ -126,7 +126,11 @@ func (f *fetching) settle(r queue.Result, file string) error {
 	if f.downloads == nil || f.manifest.has(r) {
 		return nil
 	}
-	if err := f.manifest.add(r, filepath.Base(file)); err != nil {
+	name := ""
+	if file != "" {
+		name = filepath.Base(file)
+	}
+	if err := f.manifest.add(r, name); err != nil {
 		f.failed = errors.Join(f.failed, fmt.Errorf("writing the manifest: %w", err))
 	}
 	return f.failed

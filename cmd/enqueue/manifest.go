@@ -17,10 +17,11 @@ import (
 const manifestName = "manifest.jsonl"
 
 // manifest is a line of JSON for each result of a batch: the result, and the file of its picture. It only grows;
-// of two lines for one job the later one holds.
+// of two lines for one job the later one holds. One process at a time has it, and with it the folder.
 type manifest struct {
-	file  *os.File
-	lines map[int64]manifestLine // the last of each index
+	file   *os.File
+	lines  map[int64]manifestLine // the last of each index
+	broken error                  // why a line was not written, of which half may be there; nothing goes behind that
 }
 
 // manifestEntry is a line as it is written.
@@ -51,6 +52,9 @@ func openManifest(dir, batch string) (_ *manifest, err error) {
 			err = errors.Join(err, file.Close())
 		}
 	}()
+	if !lock(file) {
+		return nil, fmt.Errorf("another enqueue puts pictures into %s: wait for it, or choose another folder", dir)
+	}
 	m := &manifest{file: file, lines: map[int64]manifestLine{}}
 	whole, err := m.read(batch)
 	if err != nil {
@@ -109,8 +113,11 @@ func (m *manifest) add(r queue.Result, file string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := m.file.Write(append(line, '\n')); err != nil {
-		return err
+	if m.broken != nil {
+		return m.broken
+	}
+	if _, m.broken = m.file.Write(append(line, '\n')); m.broken != nil {
+		return m.broken
 	}
 	m.note(r)
 	return nil

@@ -57,6 +57,7 @@ func (j *job) upload(ctx context.Context, img infer.Image, drawn *infer.Result) 
 	}
 	span.SetAttributes(otel.UploadSize.Int(len(object.Body)), otel.ContentType.String(object.ContentType))
 	var put upload.PutResult
+	j.looked = false // it may be there from now on, whatever becomes of the tries
 	err = j.hold(ctx, "storing the image", func(ctx context.Context) (err error) {
 		tries++
 		put, err = j.store.Put(ctx, j.resolved.key, object)

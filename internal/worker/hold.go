@@ -29,19 +29,20 @@ func (j *job) ask(ctx context.Context, doing string, op func(context.Context) er
 }
 
 // hold runs op until it is done or fails for a reason that is the job's own. While the store or the broker is away, the job keeps its picture and its
-// lease, its time does not count, and nothing more is fetched: the work is not thrown away, and no job fails. It ends with ctx.
+// lease, and nothing more is fetched: the work is not thrown away, and no job fails. Its time does not count, from the first try on, which may take a minute to
+// fail. It ends with ctx.
 func (j *job) hold(ctx context.Context, doing string, op func(context.Context) error) error {
-	var end func()
+	defer j.d.Hold()()
 	defer func() {
-		if end != nil {
-			end()
+		if j.holding.Load() {
+			j.holding.Store(false)
 			j.gate.open(j)
 		}
 	}()
 	for pause := holdPause; ; pause = min(2*pause, holdMost) {
 		err := op(ctx)
 		if err == nil {
-			if end != nil {
+			if j.holding.Load() {
 				j.log.InfoContext(ctx, "it is back", slog.String("doing", doing))
 			}
 			return nil
@@ -52,10 +53,7 @@ func (j *job) hold(ctx context.Context, doing string, op func(context.Context) e
 		if j.leaving() { // the picture is dropped: another worker draws it, or finds it
 			return errLeaving
 		}
-		if end == nil {
-			end = j.d.Hold()
-			j.holding.Store(true)
-			defer j.holding.Store(false)
+		if !j.holding.Swap(true) {
 			j.log.WarnContext(ctx, "waiting for a service that is away; nothing more is fetched meanwhile", slog.String("doing", doing), slog.Any("error", err))
 		}
 		j.gate.close(j, err)

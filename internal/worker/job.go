@@ -43,7 +43,7 @@ type job struct {
 	suspended *infer.State // where the engine was stopped, if it was
 	saved     atomic.Bool  // a checkpoint was sent: it may lie in the store
 
-	looked bool // the store was asked for its image and has none, or will not say
+	looked bool // the store was asked for its image, has none or will not say, and was sent none since
 
 	drawn        atomic.Bool // the picture is there: leaving lets it be stored
 	begun        atomic.Bool // a row of it has been in a lane: leaving waits for it

@@ -43,9 +43,12 @@ func (r *running) job() *job {
 }
 
 // delivery fetches the one job that waits.
-func (r *running) delivery() *queue.Delivery {
+func (r *running) delivery() *queue.Delivery { return r.deliveryFor(time.Hour) }
+
+// deliveryFor is delivery with a JOB_TIMEOUT.
+func (r *running) deliveryFor(timeout time.Duration) *queue.Delivery {
 	r.t.Helper()
-	src, err := r.client.NewSource(queue.SourceConfig{Layout: queue.Layout{Models: []string{"sd15"}}})
+	src, err := r.client.NewSource(queue.SourceConfig{Layout: queue.Layout{Models: []string{"sd15"}}, JobTimeout: timeout})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -165,5 +168,33 @@ func TestABrokerAwayWhileRecording(t *testing.T) {
 	resume()
 	if res := r.result("b", 0); res.Status != queue.Succeeded || res.Attempt != 1 {
 		t.Errorf("got %+v, %+v; want the first attempt's picture", res, res.Error)
+	}
+}
+
+// TestATryThatIsNotAnswered takes a job's time as little as the waiting for the next one.
+func TestATryThatIsNotAnswered(t *testing.T) {
+	r := connect(t)
+	r.publish(quick("b", 0))
+	j := r.job()
+	if err := j.d.Nak(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	j.d = r.deliveryFor(time.Second)
+	defer j.d.Release()
+	err := j.hold(t.Context(), "storing the image", func(context.Context) error {
+		select {
+		case <-j.d.TimedOut():
+			t.Error("the job's time ran on while the store did not answer")
+		case <-time.After(1500 * time.Millisecond): // this is about nothing happening
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-j.d.TimedOut():
+	case <-time.After(10 * time.Second):
+		t.Error("the job's time stands still for good")
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/stipple-ai/stipple/internal/infer"
 	"github.com/stipple-ai/stipple/internal/queue"
 	"github.com/stipple-ai/stipple/internal/upload"
 )
@@ -141,6 +144,53 @@ func TestAJobThatWasNeverBegunHasNoAttempt(t *testing.T) {
 	}
 	if got := w.deadLetter("b", 0).Header.Get(queue.HeaderAttempts); got != "0" {
 		t.Errorf("the dead letter tells of %s starts, want 0", got)
+	}
+}
+
+// TestAPictureThatWasStoredInTheLastMoment: JOB_TIMEOUT ends the job's last start when the store has the picture and has not said so. There was none when the start
+// looked; but there is now, and the job has succeeded.
+func TestAPictureThatWasStoredInTheLastMoment(t *testing.T) {
+	r := connect(t)
+	r.publish(quick("b", 0))
+	j := r.job()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	put := isImage(t, http.MethodPut)
+	cfg := storeConfig(t)
+	cfg.Endpoint = proxy(t, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		if !put(r) {
+			pass.ServeHTTP(w, r)
+			return
+		}
+		pass.ServeHTTP(httptest.NewRecorder(), r)
+		cancel(errTimeout)
+		<-r.Context().Done()
+	})
+	s, err := upload.Open(t.Context(), cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	j.store = &store{Store: s, keyPrefix: cfg.Prefix}
+	j.attempt = j.cfg.MaxAttempts
+	j.model = &model{name: "sd15", digest: "0"}
+	spec, err := j.d.Job.Spec16()
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.resolved = resolved{request: infer.Request{Scheduler: "ddim", Width: 1, Height: 1}, format: upload.PNG, spec16: spec, key: upload.Key(cfg.Prefix, "b", 0, spec, "png")}
+
+	if done, err := j.recordStored(ctx); done || err != nil {
+		t.Fatalf("before it is drawn: %t, %v", done, err)
+	}
+	err = j.deliver(ctx, infer.Image{Width: 1, Height: 1, Pix: []byte{1, 2, 3}}, &infer.Result{})
+	if !errors.Is(err, errTimeout) {
+		t.Fatalf("delivering ends with %v, want %v", err, errTimeout)
+	}
+	if err := j.lastLook(t.Context(), err); err != nil {
+		t.Errorf("the last look: %v", err)
+	}
+	if res, found, err := r.client.Lookup(t.Context(), "b", 0); !found || err != nil || res.Status != queue.Succeeded {
+		t.Errorf("recorded %+v (%t, %v), want the success", res, found, err)
 	}
 }
 

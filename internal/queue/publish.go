@@ -77,23 +77,37 @@ func (c *Client) PublishChunk(ctx context.Context, chunk []Message, after uint64
 	known := false
 	first, last := chunk[0].Job.Identity(), chunk[len(chunk)-1].Job.Identity()
 	err = c.publishOnce(ctx, fmt.Sprintf("publishing jobs %s to %s", first.MsgID(), last.MsgID()), func(ctx context.Context) error {
-		stored, err := jetstreamext.PublishMsgBatch(ctx, c.js, msgs, jetstreamext.BatchFlowControl{AckFirst: true, AckTimeout: batchAckTimeout})
+		sequence, err := c.publishBatch(ctx, msgs)
 		if known = apiCode(err) == codeBatchDuplicate; known || err != nil {
 			return err
 		}
-		ack = Ack{Sequence: stored.Sequence}
+		ack = Ack{Sequence: sequence}
 		return nil
 	}, func() (found bool, err error) {
 		ack, found, err = c.ChunkStored(ctx, chunk, after)
 		return found, err
 	})
-	switch {
-	case known:
+	if known {
 		return c.complete(ctx, chunk, msgs, after)
-	case apiCode(err) == codeBatchNotEnabled:
-		return Ack{}, fmt.Errorf("%w; set allow_atomic on stream %s", err, c.names.JobsStream())
 	}
-	return ack, queueFull(err)
+	return ack, c.batchError(err)
+}
+
+// publishBatch publishes messages in one atomic batch and returns the sequence of the last.
+func (c *Client) publishBatch(ctx context.Context, msgs []*nats.Msg) (uint64, error) {
+	ack, err := jetstreamext.PublishMsgBatch(ctx, c.js, msgs, jetstreamext.BatchFlowControl{AckFirst: true, AckTimeout: batchAckTimeout})
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// batchError adds to the error of an atomic batch what to do about it.
+func (c *Client) batchError(err error) error {
+	if apiCode(err) == codeBatchNotEnabled {
+		return fmt.Errorf("%w; set allow_atomic on stream %s", err, c.names.JobsStream())
+	}
+	return queueFull(err)
 }
 
 // errUnsure ends the tries of a publish before one that might store what an earlier one has stored.
@@ -167,11 +181,21 @@ func (c *Client) complete(ctx context.Context, chunk []Message, msgs []*nats.Msg
 	if whole {
 		return all, nil
 	}
+	each, err := c.publishEach(ctx, chunk, msgs, after)
+	if err != nil {
+		return Ack{}, err
+	}
+	return Ack{Sequence: max(all.Sequence, each.Sequence), Duplicate: each.Duplicate}, nil
+}
+
+// publishEach publishes jobs one by one. The messages are theirs, and have been tried as an atomic batch.
+func (c *Client) publishEach(ctx context.Context, jobs []Message, msgs []*nats.Msg, after uint64) (Ack, error) {
+	all := Ack{Duplicate: true}
 	for i, msg := range msgs {
 		for _, mark := range []string{jetstreamext.BatchIDHeader, jetstreamext.BatchSeqHeader, jetstreamext.BatchCommitHeader} {
 			msg.Header.Del(mark)
 		}
-		ack, err := c.publish(ctx, msg, chunk[i].Job.Identity(), after)
+		ack, err := c.publish(ctx, msg, jobs[i].Job.Identity(), after)
 		if err != nil {
 			return Ack{}, err
 		}

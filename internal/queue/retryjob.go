@@ -25,8 +25,9 @@ func (c *Client) RetryJob(ctx context.Context, m Message) (Identity, error) {
 	return ids[0], nil
 }
 
-// RetryJobs is RetryJob for up to ChunkSize jobs of one batch, none twice, which are published in one atomic batch. It
-// does not look for jobs that are cancelled one by one: workers record those as cancelled again.
+// RetryJobs is RetryJob for up to ChunkSize jobs of one batch, none twice, which are published in one atomic batch, or one
+// by one if some of them were a moment ago. It does not look for jobs that are cancelled one by one: workers record those
+// as cancelled again.
 func (c *Client) RetryJobs(ctx context.Context, jobs []Message) ([]Identity, error) {
 	return c.retryJobs(ctx, jobs, func(ctx context.Context, id Identity) error {
 		b, err := c.GetBatch(ctx, id.Batch)
@@ -77,7 +78,7 @@ func (c *Client) retryJobs(ctx context.Context, jobs []Message, check func(conte
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.PublishChunk(ctx, again, after); err != nil {
+	if err := c.publishApart(ctx, again, after); err != nil {
 		return nil, err
 	}
 	return ids, nil

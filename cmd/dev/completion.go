@@ -7,6 +7,9 @@ func completions() manual.Table {
 	anything := manual.Anything()
 	return manual.Table{Flags: map[string]manual.Values{
 		"models":          manual.Folders(),
+		"model-cache":     manual.Folders(),
+		"hf-endpoint":     anything,
+		"hf-token":        anything,
 		"onnxruntime-lib": manual.Files(),
 		"log-level":       manual.Words("debug", "info", "warn", "error"),
 		"data":            manual.Folders(),

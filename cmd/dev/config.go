@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/stipple-ai/stipple/internal/infer/ort"
+	"github.com/stipple-ai/stipple/internal/modelflags"
+	"github.com/stipple-ai/stipple/internal/modelstore"
 	"github.com/stipple-ai/stipple/internal/otel"
 	"github.com/stipple-ai/stipple/internal/worker"
 )
@@ -33,8 +36,9 @@ type config struct {
 	library string // of ONNX Runtime; "" is the one beside this program
 	lanes   int    // 0: one for each core
 	level   string
+	sources modelflags.Sources
 
-	served []worker.ModelPath // from models
+	served []worker.ModelPath // from models; folders alone once fetch has returned
 	log    *slog.Logger       // of worker and servers, from level
 
 	out   string // of the demo alone, as the next two
@@ -49,7 +53,8 @@ type config struct {
 
 // define makes the settings of both commands flags.
 func (c *config) define(fs *pflag.FlagSet) {
-	fs.StringVar(&c.models, "models", "", "folders of the pipelines to serve, comma-separated: name=path, or a path whose last part is the name; default: the small model, "+shipped)
+	fs.StringVar(&c.models, "models", "", "pipelines to serve, comma-separated, as a worker takes them: folders, hf://org/repo@revision, s3://bucket/prefix or https://, each as name=place or with the last part of the place as its name; default: the small model, "+shipped)
+	c.sources.Define(fs)
 	fs.StringVar(&c.library, "onnxruntime-lib", "", "ONNX Runtime's library; default: libonnxruntime beside the program")
 	fs.IntVar(&c.lanes, "lanes", 0, "UNet calls at once; default one a core")
 	fs.StringVar(&c.level, "log-level", "warn", "what the worker and the servers log: debug, info, warn or error")
@@ -83,7 +88,9 @@ func (c *config) finish(stderr io.Writer) error {
 	c.outAs = c.out
 	paths := []*string{&c.out, &c.data, &c.library}
 	for i := range c.served {
-		paths = append(paths, &c.served[i].Dir)
+		if m := &c.served[i]; !modelstore.Remote(m.Dir) {
+			paths = append(paths, &m.Dir)
+		}
 	}
 	for _, p := range paths {
 		if *p == "" {
@@ -94,6 +101,21 @@ func (c *config) finish(stderr io.Writer) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// fetch downloads the models that are URLs, unless the cache has them. From then on the process knows no store but its own. It returns errInterrupted when ctx
+// ends; what was downloaded is kept for the next start.
+func (c *config) fetch(ctx context.Context, stderr io.Writer) error {
+	log := slog.New(slog.NewTextHandler(stderr, nil)) // whatever the level: one that says nothing for minutes looks hung
+	served, err := c.sources.Fetch(ctx, c.served, log, stderr)
+	if err != nil {
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
+		return configError(err)
+	}
+	c.served = served
+	return forgetStores()
 }
 
 // findShipped looks for the small model in the working directory and beside the folder of this program.
@@ -107,7 +129,7 @@ func findShipped() (string, error) {
 			return dir, nil
 		}
 	}
-	return "", fmt.Errorf("the small model is not at %s: start this in the repository, or set MODELS (--models) to the folder of a pipeline",
+	return "", fmt.Errorf("the small model is not at %s: start this in the repository, or set MODELS (--models) to the folder or the URL of a pipeline",
 		strings.Join(tried, " or "))
 }
 

@@ -25,6 +25,9 @@ func runDemo(ctx context.Context, p process, c *config, prompts []string) error 
 	if err != nil {
 		return configError(err)
 	}
+	if err := c.fetch(ctx, p.stderr); err != nil {
+		return err
+	}
 	show := &progress{out: p.stderr, width: p.width}
 	page, err := drawDemo(ctx, c, plan, census.Jobs, show)
 	show.end()

@@ -22,6 +22,12 @@ func runDev(ctx context.Context, p process, c *config) (err error) {
 		return configError(err)
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	switch err := c.fetch(ctx, p.stderr); {
+	case errors.Is(err, errInterrupted):
+		return nil
+	case err != nil:
+		return err
+	}
 	s, err := startServices(c.data, c.at, c.log)
 	if err != nil {
 		return err

@@ -38,10 +38,6 @@ type process struct {
 func main() {
 	ctx, forget := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, forget) // a second signal ends the process at once
-	if err := forgetStores(); err != nil {
-		fmt.Fprintln(os.Stderr, "dev:", err)
-		os.Exit(exitBroken)
-	}
 	p := process{args: os.Args[1:], getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr}
 	if fd := int(os.Stderr.Fd()); term.IsTerminal(fd) && os.Getenv("TERM") != "dumb" {
 		p.width = 80
@@ -53,7 +49,7 @@ func main() {
 }
 
 // forgetStores hides from the AWS SDK what environment and files say of other stores than the one here, such as a
-// profile that does not exist or an endpoint for everything.
+// profile that does not exist or an endpoint for everything. Only models at s3:// may come from those.
 func forgetStores() error {
 	for _, pair := range os.Environ() {
 		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
@@ -176,9 +172,12 @@ everything stops. A second Ctrl-C ends it at once.
 
   dev --data /tmp/stipple --lanes 1
   dev --models models/tiny-emoji,sd15=/models/sd15
+  dev --models hf://org/repo@revision
 
-Every flag has an environment variable, named in brackets; the flag wins. AWS_* variables are ignored: the store is its
-own.
+A model that is a URL is downloaded first, once, as a worker does it (docs/models.md).
+
+Every flag has an environment variable, named in brackets; the flag wins. AWS_* variables are for models at s3:// alone:
+the store of the pictures is its own.
 
 Exit codes: 0 ended by a signal, 1 something broke, 2 bad flags, or no model.`
 

@@ -17,6 +17,7 @@ import (
 	"github.com/stipple-ai/stipple/internal/infer"
 	"github.com/stipple-ai/stipple/internal/infer/ort"
 	"github.com/stipple-ai/stipple/internal/infer/tune"
+	"github.com/stipple-ai/stipple/internal/modelflags"
 	"github.com/stipple-ai/stipple/internal/worker"
 )
 
@@ -56,7 +57,7 @@ type benchFlags struct {
 	json     bool
 	logLevel string
 	visible  string // CUDA_VISIBLE_DEVICES
-	sources  sources
+	sources  modelflags.Sources
 	provider providerFlags
 }
 
@@ -64,7 +65,7 @@ func (f *benchFlags) define(fs *pflag.FlagSet) {
 	own := func(flag string) { flagenv.Bind(fs, flag, "BENCH_"+flagenv.Name(flag)) } // a worker's LANES is no list of lanes to try
 	fs.StringVar(&f.models, "model", "", "the pipeline, as a worker takes it: a folder or a URL, or name=place")
 	flagenv.Bind(fs, "model", "MODELS")
-	f.sources.define(fs)
+	f.sources.Define(fs)
 	defineRuntime(fs, &f.runtime, &f.arena)
 	f.provider.define(fs)
 	fs.IntVar(&f.request.Width, "width", 0, "of the pictures, in pixels; default the model's own")
@@ -103,7 +104,7 @@ func benchCommand(forget func(), getenv func(string) string) *cobra.Command {
 			}
 			b.guided = cmd.Flags().Changed("guidance")
 			defer context.AfterFunc(cmd.Context(), forget)()
-			models, err := f.sources.fetch(cmd.Context(), []worker.ModelPath{b.model}, b.runtime.Logger, cmd.ErrOrStderr())
+			models, err := f.sources.Fetch(cmd.Context(), []worker.ModelPath{b.model}, b.runtime.Logger, cmd.ErrOrStderr())
 			if err != nil {
 				return config(err)
 			}

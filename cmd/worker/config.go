@@ -11,6 +11,7 @@ import (
 
 	"github.com/stipple-ai/stipple/internal/flagenv"
 	"github.com/stipple-ai/stipple/internal/infer/ort"
+	"github.com/stipple-ai/stipple/internal/modelflags"
 	"github.com/stipple-ai/stipple/internal/upload"
 	"github.com/stipple-ai/stipple/internal/worker"
 )
@@ -28,7 +29,7 @@ type settings struct {
 	logFormat   string
 	arena       string
 	detail      string
-	sources     sources
+	sources     modelflags.Sources
 	provider    providerFlags
 	fellBack    error // why the CPU takes the provider's place, where that was asked for
 }
@@ -38,8 +39,8 @@ func define(fs *pflag.FlagSet) *settings {
 	s := &settings{}
 	c := &s.config
 	fs.StringVar(&s.models, "models", "", "pipelines to serve, comma-separated: folders, hf://org/repo@revision, s3://bucket/prefix or https://, each as name=place or with the last part of the place as its name")
-	s.sources.define(fs)
-	s.sources.addressing = &c.Store.Addressing
+	s.sources.Define(fs)
+	s.sources.Addressing = &c.Store.Addressing
 	fs.BoolVar(&c.ModelReplace, "model-replace", false, "take over a model name that the queue knows with another digest")
 
 	fs.StringVar(&c.Queue.URL, "nats-url", "nats://127.0.0.1:4222", "NATS servers, comma-separated; a server that is away is waited for")

@@ -46,7 +46,7 @@ func doctorCommand(getenv func(string) string) *cobra.Command {
 			cfg, err := s.finish()
 			c := doctor.Config{Queue: cfg.Queue, Store: cfg.Store, Runtime: cfg.Runtime, ModelReplace: cfg.ModelReplace, FellBack: s.fellBack, Getenv: getenv, Settings: separate(errors.Join(wrong, err))}
 			for _, m := range cfg.Models {
-				c.Models = append(c.Models, s.sources.look(cmd.Context(), m))
+				c.Models = append(c.Models, look(cmd.Context(), &s.sources, m))
 			}
 			report := doctor.Run(cmd.Context(), c)
 			if asJSON {

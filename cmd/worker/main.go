@@ -57,7 +57,7 @@ func run(ctx context.Context, forget func(), args []string, getenv func(string) 
 		if s.fellBack != nil {
 			logger.Warn("the provider cannot work: the CPU is used", errorAttr(s.fellBack))
 		}
-		if cfg.Models, err = s.sources.fetch(ctx, cfg.Models, logger, stderr); err != nil {
+		if cfg.Models, err = s.sources.Fetch(ctx, cfg.Models, logger, stderr); err != nil {
 			if ctx.Err() != nil {
 				return nil // told to leave; what was downloaded is there for the next start
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stipple-ai/stipple/internal/flagenv"
 	"github.com/stipple-ai/stipple/internal/infer/ort"
+	"github.com/stipple-ai/stipple/internal/modelflags"
 	"github.com/stipple-ai/stipple/internal/worker"
 )
 
@@ -36,13 +37,13 @@ type warmFlags struct {
 	logLevel, logFormat      string
 	download, json           bool
 	config                   worker.Config
-	sources                  sources
+	sources                  modelflags.Sources
 	provider                 providerFlags
 }
 
 func (f *warmFlags) define(fs *pflag.FlagSet) {
 	fs.StringVar(&f.models, "models", "", "pipelines, as a worker takes them: folders, hf://org/repo@revision, s3://bucket/prefix or https://")
-	f.sources.define(fs)
+	f.sources.Define(fs)
 	fs.BoolVar(&f.download, "download", false, "download and check alone, load nothing: for machines without the worker's GPU")
 	flagenv.Bind(fs, "download", "WARM_DOWNLOAD")
 	fs.BoolVar(&f.json, "json", false, "print a JSON line for each model")
@@ -113,7 +114,7 @@ func (f *warmFlags) run(cmd *cobra.Command) error {
 		logger.Warn("the provider cannot work: the CPU is used", errorAttr(fellBack))
 	}
 	c.Logger, c.Runtime.Logger, c.Version = logger, logger, version()
-	if c.Models, err = f.sources.fetch(ctx, c.Models, logger, cmd.ErrOrStderr()); err != nil {
+	if c.Models, err = f.sources.Fetch(ctx, c.Models, logger, cmd.ErrOrStderr()); err != nil {
 		return config(err)
 	}
 	if f.download {

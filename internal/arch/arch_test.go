@@ -32,6 +32,7 @@ var sees = map[string][]string{
 	"internal/local/otlpd":    {},
 	"internal/local/s3d":      {},
 	"internal/manual":         {"internal/flagenv", "internal/terminal"},
+	"internal/modelflags":     {"internal/flagenv", "internal/infer/ort", "internal/modelstore", "internal/upload", "internal/worker"},
 	"internal/modelstore":     {},
 	"internal/ops":            {"internal/batch", "internal/ledger", "internal/queue", "internal/upload"},
 	"internal/ops/page":       {"internal/batch", "internal/ops", "internal/queue", "internal/upload", "internal/web"},

@@ -29,8 +29,8 @@ type Config struct {
 	// Verify looks at a model that was downloaded whole, before others see it; nil takes it as it is. Its errors are for people.
 	Verify func(ctx context.Context, dir string) error
 
-	Progress  func(Progress)    // told a few times a second, by one goroutine; nil: nobody
-	Logger    *slog.Logger      // told every ten seconds of a download; nil: nobody
+	Progress  func(Progress)    // told a few times a second how far a download is, by one goroutine; nil: the log is told, every ten seconds
+	Logger    *slog.Logger      // nil: nobody
 	Transport http.RoundTripper // nil is the network
 
 	patience time.Duration // without a byte, after which a connection is given up; 0 is 30 s. Less in tests

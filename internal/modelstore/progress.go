@@ -28,7 +28,7 @@ const (
 	logEvery  = 10 * time.Second
 )
 
-// tell reports to the log and to Config.Progress until ctx ends, and once more then.
+// tell reports to Config.Progress, or to the log, until ctx ends; to the former once more then.
 func (m *meter) tell(ctx context.Context, c Config, src source, files int) {
 	begin := time.Now()
 	logged := begin
@@ -44,7 +44,7 @@ func (m *meter) tell(ctx context.Context, c Config, src source, files int) {
 		if c.Progress != nil {
 			c.Progress(p)
 		}
-		if time.Since(logged) >= logEvery {
+		if c.Progress == nil && time.Since(logged) >= logEvery {
 			logged = time.Now()
 			c.Logger.Info("downloading a model", p.attrs()...)
 		}

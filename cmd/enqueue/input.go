@@ -15,8 +15,8 @@ import (
 )
 
 // rows are the rows of the prompts given as arguments, or of the file. The input is read twice, once to check
-// it and once to send it, so standard input that cannot be rewound is copied to a temporary file first. Done
-// closes what was opened.
+// it and once to send it, so a pipe, which cannot be rewound, is copied to a temporary file first. Done closes
+// what was opened.
 func (a *app) rows(ctx context.Context, prompts []string, file, format string) (rows batch.Rows, done func() error, err error) {
 	nothing := func() error { return nil }
 	switch {
@@ -35,6 +35,9 @@ func (a *app) rows(ctx context.Context, prompts []string, file, format string) (
 	}
 	if file == "-" {
 		return a.standardInput(ctx, f)
+	}
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return pipe(ctx, f, file)
 	}
 	return batch.Source(f, file, func() (io.ReadCloser, error) {
 		in, err := os.Open(file)
@@ -85,30 +88,52 @@ func inputFormat(file, named string) (batch.Format, error) {
 // standardInput are the rows of standard input.
 func (a *app) standardInput(ctx context.Context, format batch.Format) (rows batch.Rows, done func() error, err error) {
 	const name = "standard input"
-	file, isFile := a.stdin.(*os.File)
-	if isFile {
-		info, err := file.Stat()
-		isFile = err == nil && info.Mode().IsRegular()
-	}
-	done = func() error { return nil }
-	start := int64(0)
-	if isFile {
-		if start, err = file.Seek(0, io.SeekCurrent); err != nil {
-			return nil, nil, fmt.Errorf("reading %s: %w", name, err)
+	if file, isFile := a.stdin.(*os.File); isFile {
+		if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+			start, err := file.Seek(0, io.SeekCurrent)
+			if err != nil {
+				return nil, nil, fmt.Errorf("reading %s: %w", name, err)
+			}
+			return rowsFrom(format, name, file, start), func() error { return nil }, nil
 		}
-	} else {
-		if file, err = spool(ctx, a.stdin); err != nil {
-			return nil, nil, fmt.Errorf("reading %s: %w", name, err)
-		}
-		done = file.Close
 	}
-	return batch.Source(format, name, func() (io.ReadCloser, error) {
-		return io.NopCloser(io.NewSectionReader(file, start, math.MaxInt64-start)), nil
-	}), done, nil
+	return spooled(ctx, format, name, func(to io.Writer) error {
+		_, err := io.Copy(to, a.stdin)
+		return err
+	})
 }
 
-// spool copies r to a temporary file that has no name any more, and so is gone with the process.
-func spool(ctx context.Context, r io.Reader) (*os.File, error) {
+// pipe are the rows of a file that gives them once, such as one that a shell makes for <(generate).
+func pipe(ctx context.Context, format batch.Format, name string) (rows batch.Rows, done func() error, err error) {
+	return spooled(ctx, format, name, func(to io.Writer) error {
+		in, err := os.Open(name) // which waits for whoever writes to it
+		if err != nil {
+			return input(fmt.Errorf("--file: %w", err))
+		}
+		defer in.Close()
+		_, err = io.Copy(to, in)
+		return err
+	})
+}
+
+// spooled are rows that are copied to a temporary file.
+func spooled(ctx context.Context, format batch.Format, name string, write func(to io.Writer) error) (rows batch.Rows, done func() error, err error) {
+	file, err := spool(ctx, write)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return rowsFrom(format, name, file, 0), file.Close, nil
+}
+
+// rowsFrom are the rows of a file from start to its end.
+func rowsFrom(format batch.Format, name string, file *os.File, start int64) batch.Rows {
+	return batch.Source(format, name, func() (io.ReadCloser, error) {
+		return io.NopCloser(io.NewSectionReader(file, start, math.MaxInt64-start)), nil
+	})
+}
+
+// spool returns a temporary file that was written, and that has no name any more, and so is gone with the process.
+func spool(ctx context.Context, write func(to io.Writer) error) (*os.File, error) {
 	file, err := os.CreateTemp("", "stipple-enqueue-")
 	if err != nil {
 		return nil, err
@@ -116,13 +141,10 @@ func spool(ctx context.Context, r io.Reader) (*os.File, error) {
 	if err := os.Remove(file.Name()); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	copied := make(chan error, 1)
-	go func() { // ends with the input; a signal does not wait for that, and the process ends then
-		_, err := io.Copy(file, r)
-		copied <- err
-	}()
+	written := make(chan error, 1)
+	go func() { written <- write(file) }() // ends with the input; a signal does not wait for that, and the process ends then
 	select {
-	case err = <-copied:
+	case err = <-written:
 	case <-ctx.Done():
 		return nil, errInterrupted
 	}

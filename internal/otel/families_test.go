@@ -28,6 +28,9 @@ func families(t *testing.T) []string {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	if err := tel.ObserveReady(func() bool { return true }); err != nil {
+		t.Fatal(err)
+	}
 	for _, signal := range []string{signalTraces, signalMetrics, signalLogs} {
 		tel.losses.add(signal, reasonQueueFull, 1, nil)
 		tel.losses.add(signal, reasonAuth, 1, nil)

@@ -119,18 +119,6 @@ func (m *Metrics) Slots(ctx context.Context, n int) {
 	}
 }
 
-// Ready sets worker.ready.
-func (m *Metrics) Ready(ctx context.Context, ready bool) {
-	if m == nil {
-		return
-	}
-	var n int64
-	if ready {
-		n = 1
-	}
-	m.ready.Record(ctx, n)
-}
-
 // Stranded sets how many jobs lie in the queue that their consumer does not deliver.
 func (m *Metrics) Stranded(ctx context.Context, stream, consumer string, n int64) {
 	if m != nil {

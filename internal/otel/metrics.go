@@ -24,8 +24,8 @@ var (
 type Metrics struct {
 	jobs, images, redeliveries, deadLetters, versions, uploadRetries, consumed, sent metric.Int64Counter
 
-	inFlight               metric.Int64UpDownCounter
-	slots, ready, stranded metric.Int64Gauge
+	inFlight        metric.Int64UpDownCounter
+	slots, stranded metric.Int64Gauge
 
 	modelLoad, warmup metric.Float64Gauge
 
@@ -74,7 +74,6 @@ func NewMetrics(m metric.Meter) (*Metrics, error) {
 		consumed:      counter("messaging.client.consumed.messages", "{message}", "Messages delivered, redeliveries included."),
 		sent:          counter("messaging.client.sent.messages", "{message}", "Messages that the broker has confirmed."),
 		slots:         gauge("worker.slots", "{job}", "Jobs this worker may hold at once."),
-		ready:         gauge("worker.ready", "", "1 while the worker is ready, 0 while it is not."),
 		stranded:      gauge("worker.queue.stranded", "{message}", "Jobs in the queue that their consumer does not deliver: see enqueue repair."),
 		modelLoad:     secondsGauge("worker.model.load.duration", "Time the model took to load."),
 		warmup:        secondsGauge("worker.warmup.duration", "Time the model took to warm up."),

@@ -21,7 +21,6 @@ func exercise(ctx context.Context, m *Metrics) {
 	m.Delivered(ctx, "JOBS", "w-normal-m", 2)
 	m.InFlight(ctx, 1)
 	m.Slots(ctx, 4)
-	m.Ready(ctx, true)
 	m.QueueTime(ctx, "m", -time.Second) // clocks that disagree
 	m.Stage(ctx, "m", SpanDenoise, 2*time.Second)
 	m.Call(ctx, "m", 3, 50*time.Millisecond)
@@ -69,7 +68,6 @@ func TestPrometheus(t *testing.T) {
 		`worker_redeliveries_total{messaging_consumer_group_name="w-normal-m",messaging_destination_name="JOBS",messaging_operation_name="receive",messaging_system="nats"} 1`,
 		`worker_jobs_in_flight 1`,
 		`worker_slots 4`,
-		`worker_ready 1`,
 		`worker_job_queue_time_seconds_bucket{model_name="m",le="0.1"} 1`,
 		`worker_inference_stage_duration_seconds_sum{model_name="m",stage="denoise"} 2`,
 		`worker_inference_step_duration_seconds_bucket{model_name="m",le="0.05"} 1`,

@@ -32,6 +32,21 @@ func (t *Telemetry) ObserveBacklog(read func() []Backlog) error {
 	})
 }
 
+// ObserveReady makes the metric worker.ready. read is called for every
+// collection and must not block.
+func (t *Telemetry) ObserveReady(read func() bool) error {
+	i := &instruments{meter: t.meter}
+	ready := i.gauge("worker.ready", "", "1 while the worker is ready, 0 while it is not: /readyz says why.")
+	return i.observe(func(_ context.Context, o metric.Observer) error {
+		var n int64
+		if read() {
+			n = 1
+		}
+		o.ObserveInt64(ready, n)
+		return nil
+	})
+}
+
 // Attributes of hardware.
 const (
 	hwID     = attribute.Key("hw.id")

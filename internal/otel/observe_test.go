@@ -19,10 +19,15 @@ func TestObserve(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	ready := true
+	if err := tel.ObserveReady(func() bool { return ready }); err != nil {
+		t.Fatal(err)
+	}
 	const queue = `{messaging_consumer_group_name="w-normal-m",messaging_destination_name="JOBS",messaging_system="nats"} `
 	const gpu = `{hw_driver_version="570",hw_id="GPU-1",hw_model="NVIDIA H200",hw_type="gpu",hw_vendor="NVIDIA"} `
 	page := scrape(t, tel, "")
 	for _, want := range []string{
+		"worker_ready 1\n",
 		"worker_queue_pending" + queue + "7", "worker_queue_ack_pending" + queue + "2", "worker_queue_redelivered" + queue + "1",
 		"hw_gpu_utilization_ratio" + gpu + "0.5", "hw_gpu_memory_usage_bytes" + gpu + "1e+09", "hw_gpu_memory_limit_bytes" + gpu + "4e+09",
 		"hw_gpu_memory_utilization_ratio" + gpu + "0.25", "hw_temperature_celsius" + gpu + "41.5", "hw_power_watts" + gpu + "120.25", "hw_errors_total" + gpu + "0",
@@ -37,9 +42,13 @@ func TestObserve(t *testing.T) {
 	if t.Failed() {
 		t.Log(page)
 	}
-	backlog = nil
-	if page := scrape(t, tel, ""); strings.Contains(page, "worker_queue_pending{") {
+	backlog, ready = nil, false
+	page = scrape(t, tel, "")
+	if strings.Contains(page, "worker_queue_pending{") {
 		t.Error("a consumer that is gone is still told of")
+	}
+	if !strings.Contains(page, "worker_ready 0\n") {
+		t.Error("a worker that is not ready is told to be")
 	}
 }
 
@@ -50,6 +59,9 @@ func TestObserveDisabled(t *testing.T) {
 		t.Error(err)
 	}
 	if err := tel.ObserveGPUs(func() []GPU { t.Error("read"); return nil }); err != nil {
+		t.Error(err)
+	}
+	if err := tel.ObserveReady(func() bool { t.Error("read"); return true }); err != nil {
 		t.Error(err)
 	}
 }

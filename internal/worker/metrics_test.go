@@ -1,9 +1,12 @@
 package worker
 
 import (
+	"net/http"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stipple-ai/stipple/internal/queue"
 )
@@ -56,4 +59,41 @@ func TestStagesAreMeasured(t *testing.T) {
 			t.Errorf("no job is counted in the stage %s:\n%s", stage, page)
 		}
 	}
+}
+
+// TestTheMetricOfReadinessIsReadyz: alerts go by it, also while a service is away.
+func TestTheMetricOfReadinessIsReadyz(t *testing.T) {
+	var away atomic.Bool
+	away.Store(true)
+	endpoint := proxy(t, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		if away.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		pass.ServeHTTP(w, r)
+	})
+	w := startWorker(t, func(c *Config) { c.Store.Endpoint, c.HTTPAddr = endpoint, "127.0.0.1:0" })
+	w.awaitReady()
+	await := func(readyz, metric string) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			if body := w.get("/readyz"); strings.Contains(body, readyz) {
+				break
+			} else if time.Now().After(deadline) {
+				t.Fatalf("/readyz says %s, want %s", body, readyz)
+			}
+		}
+		if got := w.metric("worker_ready"); got != metric {
+			t.Errorf("worker_ready is %s while /readyz says %s, want %s", got, readyz, metric)
+		}
+	}
+	await("the store", "0.0")
+	away.Store(false)
+	await(`"ready"`, "1.0")
+	shared.broker.Suspend()
+	await("the broker is away", "0.0")
+	if err := shared.broker.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	await(`"ready"`, "1.0")
 }

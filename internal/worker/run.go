@@ -44,6 +44,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		}
 	}()
 	w := &Worker{cfg: cfg, log: cfg.Logger, telemetry: t, slots: newSlots(cfg.Slots), jobs: map[*job]struct{}{}, state: queue.WorkerStarting, started: time.Now(), drain: drain{begun: make(chan struct{})}}
+	if err := t.ObserveReady(func() bool { return len(w.reasons()) == 0 }); err != nil {
+		w.log.Warn("there is no metric of whether the worker is ready", slog.Any("error", err))
+	}
 	return w.run(ctx)
 }
 
@@ -200,7 +203,6 @@ func (w *Worker) setState(s string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.state = s
-	w.telemetry.Metrics.Ready(context.Background(), s == queue.WorkerReady)
 	w.telemetry.Metrics.Slots(context.Background(), w.cfg.Slots)
 }
 

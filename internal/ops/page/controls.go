@@ -17,10 +17,18 @@ type Controls struct{ *System }
 func (o Controls) Cancel(ctx context.Context, id string, index int64) (n int64, err error) {
 	err = o.work(ctx, func(ctx context.Context, c *queue.Client) error {
 		if index >= 0 {
-			if r, found, err := c.Lookup(ctx, id, index); err != nil {
+			r, found, err := c.Lookup(ctx, id, index)
+			if err != nil {
 				return err
-			} else if found {
-				return web.Errorf(http.StatusConflict, "job %s/%d is %s already", id, index, r.Status)
+			}
+			if found {
+				back, err := putBack(ctx, c, r)
+				if err != nil {
+					return err
+				}
+				if !back {
+					return web.Errorf(http.StatusConflict, "job %s/%d is %s already", id, index, r.Status)
+				}
 			}
 			n = 1
 		}
@@ -34,6 +42,12 @@ func (o Controls) Cancel(ctx context.Context, id string, index int64) (n int64, 
 		n = 0
 	}
 	return n, forPeople(err)
+}
+
+// putBack reports whether a job that has a result is in the queue once more.
+func putBack(ctx context.Context, c *queue.Client, r queue.Result) (bool, error) {
+	q, found, err := c.FindJob(ctx, r.BatchID, r.Index)
+	return found && q.ID.Retry > r.Retry, err
 }
 
 // Pause keeps the jobs of a model from being fetched, or ends that.

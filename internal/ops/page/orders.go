@@ -189,14 +189,14 @@ func (o Orders) Retry(ctx context.Context, id string, index int64, what string) 
 			return kept
 		}
 		if put == 0 && len(wanted) > 0 {
-			return web.Errorf(http.StatusConflict, "no dead letter is left that %d of %s could be put back from: give enqueue the rows, as in: enqueue retry %s --failed --file ROWS", len(wanted), id, id)
+			return web.Errorf(http.StatusConflict, "no dead letter is left that %d of %s could be put back from: where they are not back in the queue already, give enqueue the rows, as in: enqueue retry %s --failed --file ROWS", len(wanted), id, id)
 		}
 		return nil
 	})
 	return put, forPeople(err)
 }
 
-// failed are the indexes of the jobs of a batch that failed; of one job, that it did.
+// failed are the indexes of the jobs of a batch that failed; of one job, that it did and is not back in the queue.
 func failed(ctx context.Context, c *queue.Client, id string, index int64) (map[int64]bool, error) {
 	wanted := map[int64]bool{}
 	if index >= 0 {
@@ -209,8 +209,11 @@ func failed(ctx context.Context, c *queue.Client, id string, index int64) (map[i
 		case r.Status != queue.Failed:
 			return nil, web.Errorf(http.StatusConflict, "job %s/%d is %s: only one that failed has a dead letter to be drawn from again; enqueue it anew by the command below its picture", id, index, r.Status)
 		}
-		wanted[index] = true
-		return wanted, nil
+		back, err := putBack(ctx, c, r)
+		if err == nil && !back {
+			wanted[index] = true
+		}
+		return wanted, err
 	}
 	if _, err := c.GetBatch(ctx, id); err != nil && !errors.Is(err, queue.ErrNoBatch) {
 		return nil, err

@@ -201,7 +201,9 @@ func (s *System) serving(context.Context, *queue.Client) ([]queue.Status, error)
 	defer f.mu.Unlock()
 	var all []queue.Status
 	for _, w := range f.workers {
-		all = append(all, w.last)
+		if !w.gone {
+			all = append(all, w.last)
+		}
 	}
 	slices.SortFunc(all, byWorker)
 	return all, nil

@@ -2,14 +2,14 @@ package ops
 
 import "time"
 
-// rateOver is how far back a rate of results looks.
-const rateOver = time.Minute
+// RateOver is how far back a rate of results looks.
+const RateOver = time.Minute
 
 // Rate knows how many results were stored in the last minute, from the times at which they were, in order. The zero value
 // knows none.
 type Rate struct {
 	first  time.Time
-	recent []time.Time // not older than rateOver before the last
+	recent []time.Time // not older than RateOver before the last
 }
 
 // Add counts a result by the time at which it was stored.
@@ -23,10 +23,10 @@ func (r *Rate) Add(t time.Time) {
 	}
 }
 
-// trim forgets what is older than rateOver before t.
+// trim forgets what is older than RateOver before t.
 func (r *Rate) trim(t time.Time) {
 	i := 0
-	for i < len(r.recent) && t.Sub(r.recent[i]) > rateOver {
+	for i < len(r.recent) && t.Sub(r.recent[i]) > RateOver {
 		i++
 	}
 	r.recent = append(r.recent[:0], r.recent[i:]...)
@@ -41,6 +41,6 @@ func (r *Rate) PerSecond(now time.Time) float64 {
 		now = last
 	}
 	r.trim(now)
-	over := min(max(now.Sub(r.first), time.Second), rateOver)
+	over := min(max(now.Sub(r.first), time.Second), RateOver)
 	return float64(len(r.recent)) / over.Seconds()
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 	"github.com/stipple-ai/stipple/internal/web"
 )
@@ -68,8 +69,14 @@ func (f *facts) quiet(w *worker, now time.Time) bool {
 	return now.Sub(w.seen) > silent && !f.steady.IsZero() && now.Sub(f.steady) > silent
 }
 
-// sweep notes which workers have gone silent without a word, and forgets those that have left, or are gone for long.
+// sweep notes which workers have gone silent without a word, and forgets those that have left, or are gone for long, and the
+// times of batches that have none to tell any more.
 func (f *facts) sweep(now time.Time) {
+	for _, t := range f.tallies {
+		if now.Sub(t.last) > ops.RateOver {
+			t.images = ops.Rate{}
+		}
+	}
 	maps.DeleteFunc(f.workers, func(_ string, w *worker) bool {
 		if !f.quiet(w, now) {
 			return false

@@ -106,6 +106,9 @@ func (c *config) finish(stderr io.Writer) error {
 // fetch downloads the models that are URLs, unless the cache has them. From then on the process knows no store but its own. It returns errInterrupted when ctx
 // ends; what was downloaded is kept for the next start.
 func (c *config) fetch(ctx context.Context, stderr io.Writer) error {
+	if err := ort.Check(ort.Options{Library: c.library}); err != nil { // before a download that it would have no use for
+		return configError(err)
+	}
 	log := slog.New(slog.NewTextHandler(stderr, nil)) // whatever the level: one that says nothing for minutes looks hung
 	served, err := c.sources.Fetch(ctx, c.served, log, stderr)
 	if err != nil {

@@ -104,9 +104,12 @@ func benchCommand(forget func(), getenv func(string) string) *cobra.Command {
 			}
 			b.guided = cmd.Flags().Changed("guidance")
 			defer context.AfterFunc(cmd.Context(), forget)()
+			if err := ort.Check(b.runtime); err != nil { // before a download that it would have no use for
+				return config(err)
+			}
 			models, err := f.sources.Fetch(cmd.Context(), []worker.ModelPath{b.model}, b.runtime.Logger, cmd.ErrOrStderr())
 			if err != nil {
-				return config(err)
+				return interrupted(cmd.Context(), config(err))
 			}
 			b.model = models[0]
 			return b.run(cmd.Context(), cmd.OutOrStdout(), f.json)

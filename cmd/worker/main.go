@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stipple-ai/stipple/internal/flagenv"
+	"github.com/stipple-ai/stipple/internal/infer/ort"
 	"github.com/stipple-ai/stipple/internal/manual"
 	"github.com/stipple-ai/stipple/internal/otel"
 	"github.com/stipple-ai/stipple/internal/terminal"
@@ -56,6 +57,9 @@ func run(ctx context.Context, forget func(), args []string, getenv func(string) 
 		defer context.AfterFunc(ctx, forget)()
 		if s.fellBack != nil {
 			logger.Warn("the provider cannot work: the CPU is used", errorAttr(s.fellBack))
+		}
+		if err := ort.Check(cfg.Runtime); err != nil { // before a download that it would have no use for
+			return &worker.ConfigError{Err: err}
 		}
 		if cfg.Models, err = s.sources.Fetch(ctx, cfg.Models, logger, stderr); err != nil {
 			if ctx.Err() != nil {

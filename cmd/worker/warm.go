@@ -114,15 +114,20 @@ func (f *warmFlags) run(cmd *cobra.Command) error {
 		logger.Warn("the provider cannot work: the CPU is used", errorAttr(fellBack))
 	}
 	c.Logger, c.Runtime.Logger, c.Version = logger, logger, version()
+	if !f.download {
+		if err := ort.Check(c.Runtime); err != nil { // before a download that it would have no use for
+			return config(err)
+		}
+	}
 	if c.Models, err = f.sources.Fetch(ctx, c.Models, logger, cmd.ErrOrStderr()); err != nil {
-		return config(err)
+		return interrupted(ctx, config(err))
 	}
 	if f.download {
 		for _, m := range c.Models {
 			begin := time.Now()
 			digest, err := ort.Verify(ctx, m.Dir)
 			if err != nil {
-				return config(fmt.Errorf("model %s: %w", m.Name, err))
+				return interrupted(ctx, config(fmt.Errorf("model %s: %w", m.Name, err)))
 			}
 			if err := f.tell(out, warmed{Model: m.Name, Digest: digest, Dir: m.Dir}, time.Since(begin)); err != nil {
 				return err
@@ -134,7 +139,15 @@ func (f *warmFlags) run(cmd *cobra.Command) error {
 	err = worker.Warm(ctx, c, func(m worker.Warmed, took time.Duration) {
 		told = errors.Join(told, f.tell(out, warmed{Model: m.Name, Digest: m.Digest, Rows: m.Rows, Provider: c.Runtime.Provider}, took))
 	})
-	return errors.Join(err, told)
+	return errors.Join(interrupted(ctx, err), told)
+}
+
+// interrupted is err, or that ctx has ended, which explains any.
+func interrupted(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	return errors.New("interrupted: what was downloaded or built is kept for the next time")
 }
 
 // warmed is the line of a model.

@@ -62,8 +62,11 @@ func (e *engine) built() bool {
 	return err == nil && len(found) > 0
 }
 
-// prepare makes the folder, with a note for people.
+// prepare makes the folder, with a note for people. Where an engine is there it writes nothing: the folder may be one that others made, and read-only.
 func (e *engine) prepare() error {
+	if e.built() {
+		return nil
+	}
 	raw, err := json.MarshalIndent(e.key, "", "  ")
 	if err == nil {
 		err = os.MkdirAll(e.folder(), 0o755)

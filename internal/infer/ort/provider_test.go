@@ -186,6 +186,12 @@ func TestProfile(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(e.folder(), "x_sm90.engine"), nil, 0o600); err != nil || !e.built() {
 		t.Errorf("an engine that is there is not seen (%v)", err)
 	}
+	if err := errors.Join(os.Remove(filepath.Join(e.folder(), "about.json")), e.prepare()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(e.folder(), "about.json")); err == nil {
+		t.Error("beside an engine that is there something is written")
+	}
 	own := side * p.folder.factor()
 	for _, sides := range [][2]int{{own - 1, own}, {own, own + 1}, {2 * own, 4 * own}, {own / 4, own / 2}} {
 		r.opts.EngineSides = sides

@@ -6,6 +6,7 @@
 package ort
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -75,23 +76,7 @@ func Open(o Options) (*Runtime, error) {
 	if o.Provider == "" {
 		o.Provider = providerCPU
 	}
-	if !slices.Contains(Providers, o.Provider) {
-		return nil, fmt.Errorf("provider is %q: must be one of %s", o.Provider, strings.Join(Providers, ", "))
-	}
-	if o.TileSize != 0 && o.TileSize < leastTile {
-		return nil, fmt.Errorf("TILE_SIZE (--tile-size) is %d: must be at least %d pixels", o.TileSize, leastTile)
-	}
-	if err := CheckProviderOptions(o.Provider, o.ProviderOptions); err != nil {
-		return nil, fmt.Errorf("PROVIDER_OPTIONS (--provider-options): %w", err)
-	}
-	if o.Provider == providerTensorRT && o.EngineCache == "" {
-		return nil, errors.New("no folder to keep engines in: set ENGINE_CACHE (--engine-cache)")
-	}
-	library, err := findLibrary(o.Library)
-	if err != nil {
-		return nil, err
-	}
-	found, err := Inspect(o)
+	library, found, err := o.check()
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +102,35 @@ func Open(o Options) (*Runtime, error) {
 		return nil, errors.Join(err, native.DestroyEnvironment())
 	}
 	return r, nil
+}
+
+// Check reports what Open would refuse of o, as far as can be said without loading ONNX Runtime. It is for whoever has much to do before that, such as to
+// download models.
+func Check(o Options) error {
+	o.Provider = cmp.Or(o.Provider, providerCPU)
+	_, _, err := o.check()
+	return err
+}
+
+// check finds the library, and what the provider needs.
+func (o *Options) check() (library string, found Inspection, err error) {
+	if !slices.Contains(Providers, o.Provider) {
+		return "", found, fmt.Errorf("provider is %q: must be one of %s", o.Provider, strings.Join(Providers, ", "))
+	}
+	if o.TileSize != 0 && o.TileSize < leastTile {
+		return "", found, fmt.Errorf("TILE_SIZE (--tile-size) is %d: must be at least %d pixels", o.TileSize, leastTile)
+	}
+	if err := CheckProviderOptions(o.Provider, o.ProviderOptions); err != nil {
+		return "", found, fmt.Errorf("PROVIDER_OPTIONS (--provider-options): %w", err)
+	}
+	if o.Provider == providerTensorRT && o.EngineCache == "" {
+		return "", found, errors.New("no folder to keep engines in: set ENGINE_CACHE (--engine-cache)")
+	}
+	if library, err = findLibrary(o.Library); err != nil {
+		return "", found, err
+	}
+	found, err = Inspect(*o)
+	return library, found, err
 }
 
 // Version returns ONNX Runtime's version.

@@ -3,9 +3,6 @@ package queue
 import (
 	"context"
 	"encoding/json"
-	"errors"
-
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // attempts is the record of a job in the bucket of attempts: its counted starts, which are those that ended
@@ -112,13 +109,13 @@ func (c *Client) count(ctx context.Context, doing string, d *Delivery, mark stri
 	err = c.try(ctx, doing+d.String(), func(ctx context.Context) error {
 		var revision uint64
 		var old *attempts
-		entry, err := kv.Get(ctx, key)
-		switch {
-		case err == nil:
-			revision = entry.Revision()
-			old = readAttempts(entry.Value())
-		case !errors.Is(err, jetstream.ErrKeyNotFound):
+		entry, err := c.leaderEntry(ctx, c.names.AttemptsBucket(), key) // a replica may not know yet of this delivery's start
+		if err != nil {
 			return err
+		}
+		if entry != nil {
+			revision = entry.Sequence
+			old = readAttempts(entry.Data)
 		}
 		now = nil
 		if old != nil {

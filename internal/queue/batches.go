@@ -135,31 +135,28 @@ func (c *Client) swap(ctx context.Context, kv jetstream.KeyValue, key string, va
 	return 0, again(err)
 }
 
-// GetBatch reads a batch; if it is not there the error is ErrNoBatch.
+// GetBatch reads a batch; if it is not there the error is ErrNoBatch. It asks the leader: a replica that lags would not
+// know yet of a batch that was just made, and who writes over what it says would lose each time until it does.
 func (c *Client) GetBatch(ctx context.Context, id string) (Batch, error) {
-	kv, err := c.bucket(ctx, c.names.BatchesBucket())
-	if err != nil {
-		return Batch{}, err
-	}
 	if !validBatch(id) {
 		return Batch{}, fmt.Errorf("reading batch %s: %w", quote(id), ErrNoBatch)
 	}
 	var b Batch
 	var missing error
-	err = c.try(ctx, "reading batch "+id, func(ctx context.Context) error {
-		entry, err := kv.Get(ctx, id)
-		if errors.Is(err, jetstream.ErrKeyNotFound) {
-			missing = fmt.Errorf("reading batch %s: %w", id, ErrNoBatch)
-			return nil
-		}
+	err := c.try(ctx, "reading batch "+id, func(ctx context.Context) error {
+		entry, err := c.leaderEntry(ctx, c.names.BatchesBucket(), id)
 		if err != nil {
 			return err
 		}
+		if entry == nil {
+			missing = fmt.Errorf("reading batch %s: %w", id, ErrNoBatch)
+			return nil
+		}
 		b = Batch{}
-		if err := json.Unmarshal(entry.Value(), &b); err != nil {
+		if err := json.Unmarshal(entry.Data, &b); err != nil {
 			return fmt.Errorf("its entry is damaged: %w", err)
 		}
-		b.ID, b.revision = id, entry.Revision()
+		b.ID, b.revision = id, entry.Sequence
 		return nil
 	})
 	if err = errors.Join(err, missing); err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
-// lastOfMost is how many subjects one lastOf takes: the broker sends no more than 1024 messages for a request.
+// lastOfMost is how many subjects one lastOf takes, and a few more: the broker sends no more than 1024 messages for a
+// request.
 const lastOfMost = 1000
 
 // lastOf returns the last message of each of some subjects, of those that have one, by one request. It needs no right

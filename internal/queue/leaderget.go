@@ -69,3 +69,12 @@ func (c *Client) askLeader(ctx context.Context, stream string, at messageAt) (*j
 	}
 	return msg, nil
 }
+
+// leaderEntry is one try to read an entry of a bucket from its leader; nil if it is not there, or was deleted.
+func (c *Client) leaderEntry(ctx context.Context, bucket, key string) (*jetstream.RawStreamMsg, error) {
+	entry, err := c.askLeader(ctx, "KV_"+bucket, messageAt{Last: "$KV." + bucket + "." + key})
+	if err != nil || entry == nil || entry.Header.Get("KV-Operation") != "" {
+		return nil, err
+	}
+	return entry, nil
+}

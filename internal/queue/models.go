@@ -75,6 +75,9 @@ func (c *Client) RegisterModel(ctx context.Context, m Model, replace bool) error
 			return err
 		}
 		entry, err := kv.Get(ctx, m.Name)
+		if errors.Is(err, jetstream.ErrKeyNotFound) { // a replica that lags behind, or it was deleted in between
+			return fmt.Errorf("%w: %w", errAgain, err)
+		}
 		if err != nil {
 			return err
 		}

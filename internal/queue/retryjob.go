@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -86,14 +87,29 @@ func (c *Client) retryJobs(ctx context.Context, jobs []Message, check func(conte
 
 // retries returns the retry of the record of each job that has one, by index; the jobs are of one batch.
 func (c *Client) retries(ctx context.Context, jobs []Message) (map[int64]int, error) {
-	subjects := make([]string, len(jobs))
-	for i, m := range jobs {
-		subjects[i] = c.names.ResultSubject(m.Job.BatchID, m.Job.Index)
-	}
+	batch := jobs[0].Job.BatchID
 	var records []*jetstream.RawStreamMsg
-	err := c.try(ctx, "reading the results of jobs to retry", func(ctx context.Context) (err error) {
-		records, err = c.lastOf(ctx, c.names.ResultsStream(), subjects)
-		return err
+	err := c.try(ctx, "reading the results of jobs to retry", func(ctx context.Context) error {
+		records = nil
+		// Under a retry that a job has had, its message would be taken for one that is done. So the replica that answers
+		// must know the last result of the batch that the leader knows.
+		last, err := c.askLeader(ctx, c.names.ResultsStream(), messageAt{Last: c.names.ResultFilter(batch)})
+		if last == nil || err != nil {
+			return err
+		}
+		subjects := []string{last.Subject}
+		for _, m := range jobs {
+			if s := c.names.ResultSubject(batch, m.Job.Index); s != last.Subject {
+				subjects = append(subjects, s)
+			}
+		}
+		if records, err = c.lastOf(ctx, c.names.ResultsStream(), subjects); err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(records, func(r *jetstream.RawStreamMsg) bool { return r.Subject == last.Subject && r.Sequence >= last.Sequence }) {
+			return fmt.Errorf("%w: that of %s", errUnsettled, last.Subject)
+		}
+		return nil
 	})
 	have := make(map[int64]int, len(records))
 	for _, msg := range records {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 )
 
@@ -11,8 +12,14 @@ import (
 // keeps apart what the file leaves out, since each class has its own defaults. The zero value sets
 // nothing and names no class. A Config does not change once parsed, so it may be shared.
 type Config struct {
-	class  string
-	fields map[string]json.RawMessage
+	class    string
+	settings map[string]setting // by the name in the file
+}
+
+// setting is a field of Params that a file sets.
+type setting struct {
+	index int // of the field in Params
+	value reflect.Value
 }
 
 // ParseConfig reads a scheduler_config.json. Fields that no class knows are ignored, as are nulls and
@@ -23,13 +30,6 @@ func ParseConfig(data []byte) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("reading scheduler config: %w", err)
 	}
-	p := defaults()
-	if err := c.overlay(&p, allFields()); err != nil {
-		return Config{}, fmt.Errorf("reading scheduler config: %w", err)
-	}
-	if err := p.validate(); err != nil {
-		return Config{}, fmt.Errorf("reading scheduler config: %w", err)
-	}
 	return c, nil
 }
 
@@ -37,60 +37,72 @@ func ParseConfig(data []byte) (Config, error) {
 func (c Config) Class() string { return c.class }
 
 func decodeConfig(data []byte) (Config, error) {
-	var c Config
-	if err := json.Unmarshal(data, &c.fields); err != nil {
-		return c, err
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return Config{}, err
 	}
-	if err := c.private("_class_name", &c.class); err != nil {
-		return c, err
+	var c Config
+	if err := decodeField(fields, "_class_name", &c.class); err != nil {
+		return Config{}, err
 	}
 	var unset []string
-	if err := c.private("_use_default_values", &unset); err != nil {
-		return c, err
+	if err := decodeField(fields, "_use_default_values", &unset); err != nil {
+		return Config{}, err
 	}
 	for _, field := range unset {
-		delete(c.fields, field)
+		delete(fields, field)
 	}
-	return c, nil
+	p := defaults()
+	settings, err := decodeSettings(fields, &p)
+	if err != nil {
+		return Config{}, err
+	}
+	c.settings = settings
+	return c, p.validate()
 }
 
-// private decodes one of the fields that stand for themselves and are no setting.
-func (c Config) private(field string, into any) error {
-	raw, ok := c.fields[field]
+// decodeSettings decodes the fields of a file into those of p, and returns them.
+func decodeSettings(fields map[string]json.RawMessage, p *Params) (map[string]setting, error) {
+	settings := map[string]setting{}
+	for f, value := range reflect.ValueOf(p).Elem().Fields() {
+		name := f.Tag.Get("json")
+		if err := decodeField(fields, name, value.Addr().Interface()); err != nil {
+			return nil, err
+		}
+		if raw, ok := fields[name]; ok && string(raw) != "null" {
+			settings[name] = setting{f.Index[0], value}
+		}
+	}
+	return settings, nil
+}
+
+// decodeField decodes a field, if the file has it, and names it if that fails. Null leaves into as it is.
+func decodeField(fields map[string]json.RawMessage, field string, into any) error {
+	raw, ok := fields[field]
 	if !ok {
 		return nil
 	}
-	delete(c.fields, field)
-	return decodeField(field, raw, into)
-}
-
-// overlay sets those of the known fields of p that the file sets.
-func (c Config) overlay(p *Params, known []string) error {
-	for _, field := range known {
-		raw, ok := c.fields[field]
-		if !ok {
-			continue
-		}
-		object := fmt.Appendf(nil, "{%q:%s}", field, raw)
-		if err := decodeField(field, object, p); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// decodeField decodes JSON into a value and names the field if that fails. Null leaves it as it is.
-func decodeField(field string, data []byte, into any) error {
-	if err := json.Unmarshal(data, into); err != nil {
+	if err := json.Unmarshal(raw, into); err != nil {
 		return fmt.Errorf("%s: %w", field, err)
 	}
 	return nil
 }
 
+// overlay sets those of the known fields of p that the file sets.
+func (c Config) overlay(p *Params, known []string) {
+	to := reflect.ValueOf(p).Elem()
+	for _, field := range known {
+		if s, ok := c.settings[field]; ok {
+			to.Field(s.index).Set(s.value)
+		}
+	}
+}
+
 // flow says that the model was trained for flow matching (Lipman et al. 2023): it predicts a velocity
 // on a straight line between noise and picture, and no diffusion schedule fits it.
 func (c Config) flow() bool {
-	return strings.HasPrefix(c.class, "FlowMatch") || string(c.fields["prediction_type"]) == `"flow_prediction"`
+	prediction, ok := c.settings["prediction_type"]
+	return strings.HasPrefix(c.class, "FlowMatch") || ok && prediction.value.String() == "flow_prediction"
 }
 
 // quoteNonFinite puts the bare words that Python's json writes for non-finite numbers in quotes, which

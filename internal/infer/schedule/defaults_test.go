@@ -3,6 +3,7 @@ package schedule
 import (
 	"encoding/json"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -52,9 +53,12 @@ func TestDefaults(t *testing.T) {
 			}
 		}
 		want := c.defaults
-		if err := (Config{fields: signature}).overlay(&want, known); err != nil {
+		var theirs Params
+		settings, err := decodeSettings(signature, &theirs)
+		if err != nil {
 			t.Fatal(err)
 		}
+		Config{settings: settings}.overlay(&want, known)
 		if diff := cmp.Diff(want, c.defaults, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s: defaults (-diffusers +here):\n%s", c.name, diff)
 		}
@@ -62,4 +66,13 @@ func TestDefaults(t *testing.T) {
 	if len(tested) != len(signatures) {
 		t.Errorf("%d classes, want the %d of testdata/defaults.json", len(tested), len(signatures))
 	}
+}
+
+// allFields are the JSON names of all Params.
+func allFields() []string {
+	var names []string
+	for f := range reflect.TypeFor[Params]().Fields() {
+		names = append(names, f.Tag.Get("json"))
+	}
+	return names
 }

@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 )
@@ -106,9 +105,7 @@ func Resolve(name string, model Config) (Spec, error) {
 		return Spec{}, err
 	}
 	p := c.defaults
-	if err := model.overlay(&p, strings.Fields(c.fields)); err != nil {
-		return Spec{}, fmt.Errorf("scheduler %s: %w", c.name, err)
-	}
+	model.overlay(&p, strings.Fields(c.fields))
 	set(&p)
 	if c.adopt != nil {
 		if err := c.adopt(&p); err != nil {
@@ -211,13 +208,4 @@ func (c class) validate(p Params, model Config) error {
 		return fmt.Errorf("the model's prediction_type is %q: this takes %s", p.PredictionType, strings.Join(strings.Fields(c.predictions), ", "))
 	}
 	return nil
-}
-
-// allFields are the JSON names of all Params.
-func allFields() []string {
-	var names []string
-	for f := range reflect.TypeFor[Params]().Fields() {
-		names = append(names, f.Tag.Get("json"))
-	}
-	return names
 }

@@ -170,6 +170,21 @@ func BenchmarkNew(b *testing.B) {
 	}
 }
 
+// BenchmarkResolve is what a job's check of its scheduler costs.
+func BenchmarkResolve(b *testing.B) {
+	c := readModel(b, "sdxl")
+	for _, name := range []string{"euler", "dpmpp_2m_karras"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := Resolve(name, c); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkStep is one step on the latent of a 1024x1024 picture.
 func BenchmarkStep(b *testing.B) {
 	c := readModel(b, "sdxl")

@@ -57,7 +57,7 @@ var suppliers = []struct{ prefix, from string }{
 	{"libcurand.so", "cuRAND (pip install nvidia-curand)"},
 	{"libcufft.so", "cuFFT (pip install nvidia-cufft)"},
 	{"libnvrtc.so", "NVRTC (pip install nvidia-cuda-nvrtc)"},
-	{"libcudnn.so", "cuDNN (pip install nvidia-cudnn-cu13)"},
+	{"libcudnn", "cuDNN (pip install nvidia-cudnn-cu13)"},
 	{"libnvinfer.so", "TensorRT 10 (pip install tensorrt-cu13-libs)"},
 	{"libnvonnxparser.so", "TensorRT 10 (pip install tensorrt-cu13-libs)"},
 }
@@ -76,7 +76,7 @@ func supplier(name string) string {
 var gpuLibrary = regexp.MustCompile(`^lib(cu|nv)[A-Za-z0-9_]*\.so`)
 
 // preloadOrder has libraries before those that need them.
-var preloadOrder = []string{"libcuda.so", "libcudart.so", "libnvrtc.so", "libcublasLt.so", "libcublas.so", "libcurand.so", "libcufft.so", "libcudnn.so", "libnvinfer.so", "libnvonnxparser.so"}
+var preloadOrder = []string{"libcuda.so", "libcudart.so", "libnvrtc.so", "libcublasLt.so", "libcublas.so", "libcurand.so", "libcufft.so", "libcudnn", "libnvinfer.so", "libnvonnxparser.so"}
 
 // needsOf lists the libraries that the provider's file is linked with, and those that it loads by itself when it comes to a convolution or an engine.
 func needsOf(file string) ([]string, error) {
@@ -105,7 +105,7 @@ func planProvider(library, provider string) (own []Part, needs []string) {
 		files = append(files, "libonnxruntime_providers_tensorrt.so")
 		needs = append(needs, "libnvinfer.so.10", "libnvonnxparser.so.10")
 	}
-	needs = append(needs, "libcuda.so.1", "libcudnn.so.9")
+	needs = append(needs, "libcuda.so.1", "libcudnn.so.9", "libcudnn_graph.so.9") // the second is but a door to others, which it opens at the first convolution
 	for _, name := range files {
 		p := Part{Name: name, Path: filepath.Join(filepath.Dir(library), name), Mend: supplier(name)}
 		if _, err := os.Stat(p.Path); err != nil {

@@ -108,7 +108,7 @@ func (i *Inspection) driver(d dynamic, device int) (cuda, mend string, err error
 	}
 	cuda = version(d.out("cuDriverGetVersion"), 1000, 10)
 	count := d.out("cuDeviceGetCount")
-	if device >= count {
+	if device < 0 || device >= count {
 		return cuda, "DEVICE counts from 0, over the devices in CUDA_VISIBLE_DEVICES", fmt.Errorf("DEVICE (--device) is %d, and there are %d devices here", device, count)
 	}
 	var text [256]C.char

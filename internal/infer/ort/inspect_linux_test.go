@@ -2,6 +2,7 @@ package ort
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +30,7 @@ func stubs(t *testing.T, mark, start, driver string) string {
 	build(t, filepath.Join(dir, "libcuda.so.1"), driverStub, "-DSTART="+start, "-DDRIVER="+driver)
 	build(t, filepath.Join(dir, "libcudart.so."+mark), "int cudaRuntimeGetVersion(int *v) { *v = 13000; return 0; }")
 	build(t, filepath.Join(dir, "libcudnn.so.9"), "unsigned long cudnnGetVersion(void) { return 92801; }")
+	build(t, filepath.Join(dir, "libcudnn_graph.so.9"), "int graph;", "-Wl,-soname,libcudnn_graph.so."+mark) // so that one that is not here is not found either
 	build(t, filepath.Join(dir, "libonnxruntime_providers_shared.so"), "int shared;")
 	build(t, filepath.Join(dir, "libonnxruntime_providers_cuda.so"), "int cuda;", "-Wl,--no-as-needed", "-L"+dir, "-l:libcudart.so."+mark)
 	return filepath.Join(dir, "libonnxruntime.so")
@@ -45,15 +47,17 @@ func TestInspect(t *testing.T) {
 	for _, p := range found.Parts {
 		versions[p.Name] = p.Version
 	}
-	want := map[string]string{"libonnxruntime_providers_shared.so": "", "libonnxruntime_providers_cuda.so": "", "libcuda.so.1": "13.0", "libcudart.so.131": "13.0", "libcudnn.so.9": "9.28"}
+	want := map[string]string{"libonnxruntime_providers_shared.so": "", "libonnxruntime_providers_cuda.so": "", "libcuda.so.1": "13.0", "libcudart.so.131": "13.0", "libcudnn.so.9": "9.28", "libcudnn_graph.so.9": ""}
 	if diff := cmp.Diff(want, versions); diff != "" {
 		t.Error(diff)
 	}
 	if d := found.Device; d.Name != "H" || d.Capability != "9.1" {
 		t.Errorf("device %+v", d)
 	}
-	if _, err := Inspect(Options{Library: library, Provider: "cuda", Device: 3}); err == nil || !strings.Contains(err.Error(), "DEVICE (--device) is 3, and there are 1 devices") {
-		t.Errorf("got %v", err)
+	for _, device := range []int{1, 3, -1} {
+		if _, err := Inspect(Options{Library: library, Provider: "cuda", Device: device}); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("DEVICE (--device) is %d, and there are 1 devices", device)) {
+			t.Errorf("device %d: %v", device, err)
+		}
 	}
 }
 
@@ -68,6 +72,7 @@ func TestInspectFails(t *testing.T) {
 		"no GPU":                {stubs(t, "132", "100", "13000"), "cuda", []string{"libcuda.so.1: the driver does not start (CUDA error 100)", "--gpus"}},
 		"an old driver":         {stubs(t, "133", "0", "12080"), "cuda", []string{"the driver goes up to CUDA 12.8, and the libraries are of CUDA 13.0: update the driver"}},
 		"no runtime":            {without(t, stubs(t, "134", "0", "13000"), "libcudart.so.134"), "cuda", []string{"libcudart.so.134: it cannot be loaded", "pip install nvidia-cuda-runtime"}},
+		"half of cuDNN":         {without(t, stubs(t, "137", "0", "13000"), "libcudnn_graph.so.9"), "cuda", []string{"libcudnn_graph.so.9: it cannot be loaded", "pip install nvidia-cudnn-cu13"}},
 		"no TensorRT":           {stubs(t, "135", "0", "13000"), "tensorrt", []string{"libnvinfer.so.10", "libonnxruntime_providers_tensorrt.so", "TensorRT 10"}},
 		"a provider of nothing": {broken(t, stubs(t, "136", "0", "13000")), "cuda", []string{"libonnxruntime_providers_cuda.so: it is no shared library"}},
 	} {

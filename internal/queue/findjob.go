@@ -109,6 +109,9 @@ func (c *Client) scanFor(ctx context.Context, want Identity) (found *jetstream.R
 					found = msg
 				}
 			}
+			if !more {
+				return errSilence
+			}
 			return nil
 		})
 		if err != nil {
@@ -157,8 +160,12 @@ func (c *Client) behind(ctx context.Context, filter string, sequence uint64) (in
 		}
 		return strconv.ParseInt(msg.Header.Get("Nats-Num-Pending"), 10, 64)
 	}
-	return 0, nil
+	return 0, errSilence
 }
+
+// errSilence is what jetstreamext says nothing of: an answer that did not come in time ends without a message, as none
+// does that says that there are none.
+var errSilence = fmt.Errorf("the broker does not answer: %w", nats.ErrTimeout)
 
 // noAnswer puts right what jetstreamext makes of an answer that nobody gave.
 func noAnswer(err error) error {

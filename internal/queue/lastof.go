@@ -24,8 +24,10 @@ func (c *Client) lastOf(ctx context.Context, stream string, subjects []string) (
 	pending := "" // messages that are still to come, by the last that came
 	for msg, err := range answer {
 		switch {
+		case errors.Is(err, jetstreamext.ErrNoMessages) && len(all) > 0: // one that was found could not be read
+			return nil, nats.ErrTimeout
 		case errors.Is(err, jetstreamext.ErrNoMessages):
-			return all, nil
+			return nil, nil
 		case errors.Is(err, jetstreamext.ErrBatchUnsupported): // what it makes of an answer that nobody gave
 			return nil, nats.ErrNoResponders
 		case err != nil:

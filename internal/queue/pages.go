@@ -68,6 +68,9 @@ func readPage[T any](ctx context.Context, c *Client, stream, filter string, afte
 				p.Entries = append(p.Entries, entry)
 			}
 		}
+		if p.Last == after {
+			return errSilence
+		}
 		return nil
 	})
 	return p, err

@@ -1,11 +1,17 @@
 package queue
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+
+	"github.com/stipple-ai/stipple/internal/local/natsd"
 )
 
 // TestPages reads parts of results that lie between those of other batches, some of them replaced.
@@ -104,5 +110,90 @@ func TestPagesOfDeadLetters(t *testing.T) {
 	}
 	if last, err := c.LastDead(t.Context()); err != nil || last != 5 {
 		t.Errorf("the last: %d, %v", last, err)
+	}
+}
+
+// TestNoAnswerIsNotNothing: where nobody answers in time, nothing is said of what is there.
+func TestNoAnswerIsNotNothing(t *testing.T) {
+	t.Parallel()
+	_, c := newQueue(t, Layout{Models: []string{"m"}})
+	record(t, c, "b", 1, 0)
+	publish(t, c, Normal, plainJob(1))
+	again := plainJob(2)
+	again.Retry = 1
+	publish(t, c, Normal, again)
+	for _, stream := range []string{"JOBS", "RESULTS"} {
+		s, err := c.js.Stream(t.Context(), stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := s.CachedInfo().Config
+		cfg.AllowDirect = false
+		if _, err := c.js.UpdateStream(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		sub, err := c.nc.Subscribe("$JS.API.DIRECT.GET."+stream, func(*nats.Msg) {}) // in its place, without a word
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := sub.Unsubscribe(); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	for what, ask := range map[string]func(context.Context) error{
+		"PageResults": func(ctx context.Context) error {
+			_, err := c.PageResults(ctx, "b", 0, 10)
+			return err
+		},
+		"NewestResults": func(ctx context.Context) error {
+			_, err := c.NewestResults(ctx, "b", 0, 10)
+			return err
+		},
+		"FindJob of a retry": func(ctx context.Context) error {
+			_, _, err := c.FindJob(ctx, "b", 2)
+			return err
+		},
+		"FindJob, and what is behind it": func(ctx context.Context) error {
+			_, _, err := c.FindJob(ctx, "b", 1)
+			return err
+		},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		if err := ask(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v, want that it is out of time", what, err)
+		}
+		cancel()
+	}
+}
+
+// TestLastOfThatBreaksOff: a message that was found and cannot be read ends the answer as if there were no more.
+func TestLastOfThatBreaksOff(t *testing.T) {
+	t.Parallel()
+	c := connect(t, startBroker(t, natsd.Options{}), Config{})
+	sub, err := c.nc.Subscribe("$JS.API.DIRECT.GET.RESULTS", func(request *nats.Msg) {
+		for _, answer := range []*nats.Msg{
+			{Data: []byte("{}"), Header: nats.Header{
+				"Nats-Stream": {"RESULTS"}, "Nats-Subject": {"results.b.1"}, "Nats-Sequence": {"1"},
+				"Nats-Time-Stamp": {"2026-01-02T15:04:05Z"}, "Nats-Num-Pending": {"1"},
+			}},
+			{Header: nats.Header{"Status": {"404"}, "Description": {"Message Not Found"}}},
+		} {
+			if err := request.RespondMsg(answer); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := sub.Unsubscribe(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if got, err := c.lastOf(t.Context(), "RESULTS", []string{"results.b.1", "results.b.2"}); err == nil || !transient(err) {
+		t.Errorf("%d messages, %v; want that it is tried again", len(got), err)
 	}
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"sync"
 
@@ -29,21 +31,38 @@ func (c *console) Write(p []byte) (int, error) {
 	return c.w.Write(p)
 }
 
-// beside returns a writer to w that writes around the bar, for the case that w is the same terminal.
-func (c *console) beside(w io.Writer) io.Writer { return besideBar{c, w} }
+// beside returns standard output, written to w.
+func (c *console) beside(w io.Writer) *output { return &output{console: c, w: w} }
 
-type besideBar struct {
+// output is standard output. It is written around the bar, for the case that it is the same terminal, and remembers what
+// went wrong, so that not everyone who prints has to.
+type output struct {
 	console *console
 	w       io.Writer
+	failed  error // the first; nil while all is written
 }
 
-func (b besideBar) Write(p []byte) (int, error) {
-	b.console.mu.Lock()
-	defer b.console.mu.Unlock()
-	if b.console.clear != nil {
-		b.console.clear()
+func (o *output) Write(p []byte) (int, error) {
+	o.console.mu.Lock()
+	defer o.console.mu.Unlock()
+	if o.console.clear != nil {
+		o.console.clear()
 	}
-	return b.w.Write(p)
+	n, err := o.w.Write(p)
+	if o.failed == nil {
+		o.failed = err
+	}
+	return n, err
+}
+
+// check adds what went wrong to the error of what was printed, unless that has it.
+func (o *output) check(err error) error {
+	o.console.mu.Lock()
+	defer o.console.mu.Unlock()
+	if o.failed == nil || errors.Is(err, o.failed) {
+		return err
+	}
+	return errors.Join(err, fmt.Errorf("writing standard output: %w", o.failed))
 }
 
 // draw calls f, which writes to the console's writer itself.

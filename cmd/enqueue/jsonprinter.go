@@ -60,8 +60,7 @@ type (
 	}
 )
 
-// print writes a line. Standard output that is gone ends the process by a signal; other errors of it have
-// nobody to be told.
+// print writes a line. Standard output remembers what went wrong.
 func (p *jsonPrinter) print(line any) {
 	data, err := json.Marshal(line)
 	if err != nil {

@@ -28,6 +28,6 @@ func (a *app) redraw(write func(page *pageWriter)) {
 	page.b.WriteString(cursorHome)
 	write(page)
 	page.b.WriteString(clearBelow)
-	// Standard output that is gone ends the process by a signal.
+	// Standard output remembers what went wrong.
 	_, _ = a.stdout.Write(page.b.Bytes())
 }

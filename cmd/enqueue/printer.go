@@ -75,7 +75,7 @@ func (p *textPrinter) begin(h heading) {
 func (p *textPrinter) jobs(jobs []batch.Published) {
 	w := bufio.NewWriter(p.out)
 	defer func() {
-		_ = w.Flush() // standard output that is gone has nobody to be told
+		_ = w.Flush() // standard output remembers what went wrong
 	}()
 	for _, j := range jobs {
 		id, trace, seed := j.Job.Identity().String(), j.TraceID, strconv.FormatUint(j.Job.SeedOrDefault(), 10)

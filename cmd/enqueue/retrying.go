@@ -205,7 +205,7 @@ func (r *retrying) fromRows(ctx context.Context, record queue.Batch) (err error)
 				r.told.FromRows++
 				delete(r.wanted, id.Index)
 				if r.flags.json {
-					// Standard output that is gone ends the process by a signal.
+					// Standard output remembers what went wrong.
 					_ = writeLine(r.stdout, requeuedLine{"requeued", id.String(), id.Batch, id.Index, id.Retry})
 				}
 			}

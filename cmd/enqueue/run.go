@@ -85,13 +85,14 @@ type app struct {
 // run is the whole program: it returns what main makes the exit code from.
 func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
 	console := newConsole(stderr)
-	a := &app{args: args, getenv: getenv, stdin: stdin, stdout: console.beside(stdout), stderr: console, width: terminal.Width(stdout), style: terminal.StyleOf(stdout, getenv)}
+	out := console.beside(stdout)
+	a := &app{args: args, getenv: getenv, stdin: stdin, stdout: out, stderr: console, width: terminal.Width(stdout), style: terminal.StyleOf(stdout, getenv)}
 	root := a.command()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(a.stderr)
-	return root.ExecuteContext(ctx)
+	return out.check(root.ExecuteContext(ctx))
 }
 
 // command is the root: it enqueues, and knows the other commands.

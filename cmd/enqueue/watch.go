@@ -98,7 +98,7 @@ type watchPage struct {
 func (w *watchPage) landed(r queue.Result) {
 	switch {
 	case w.json:
-		// Standard output that is gone ends the process by a signal.
+		// Standard output remembers what went wrong.
 		_ = writeLine(w.stdout, resultLine{"result", r, ""})
 	case w.width == 0:
 		fmt.Fprintln(w.stdout, landed(r))

@@ -79,6 +79,17 @@ func (f *flight) carries(s *sample) bool {
 	return slices.ContainsFunc(f.rows, func(r *row) bool { return r.sample == s })
 }
 
+// samples are those whose rows ride in f.
+func (f *flight) samples() []*sample {
+	var all []*sample
+	for i, r := range f.rows {
+		if i == 0 || f.rows[i-1].sample != r.sample { // the rows of a sample stand together
+			all = append(all, r.sample)
+		}
+	}
+	return all
+}
+
 // contained contains a panic in the model: it fails the call, not the process.
 func (f *flight) contained(ctx context.Context) (err error) {
 	defer recovered(&err, "denoising")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -122,11 +123,28 @@ func (l *loop) landRows(f *flight) {
 		l.fail(s, classed("model_error", f.err))
 		return
 	}
-	for i, r := range f.rows {
-		if i == 0 || f.rows[i-1].sample != r.sample { // the rows of a sample stand together
-			l.settle(r.sample)
+	landed := f.samples()
+	for i, err := range takeSteps(landed) {
+		l.settle(landed[i], err)
+	}
+}
+
+// takeSteps takes the step of every sample whose rows are all back, all of them at once: the device waits, and one after the other it would wait for as long as a
+// full call has samples. It returns what went wrong, sample by sample.
+func takeSteps(samples []*sample) []error {
+	errs := make([]error, len(samples))
+	var steps sync.WaitGroup
+	for i, s := range samples {
+		switch {
+		case !s.whole():
+		case i < len(samples)-1:
+			steps.Go(func() { errs[i] = s.advance() })
+		default:
+			errs[i] = s.advance()
 		}
 	}
+	steps.Wait()
+	return errs
 }
 
 // fail ends a sample whose row failed alone. A sample counts once, whatever its other row does.
@@ -138,14 +156,17 @@ func (l *loop) fail(s *sample, err error) {
 	l.endIfLeaving(s)
 }
 
-// settle moves a sample on after rows of it came back. A step whose rows are all there is taken even if its caller has gone: the state that it leaves behind has it.
-func (l *loop) settle(s *sample) {
+// settle moves a sample on after rows of it came back; err is of the step, if they were the last of one. A step whose rows are all there is taken even if its caller
+// has gone: the state that it leaves behind has it.
+func (l *loop) settle(s *sample, err error) {
 	if s.riding > 0 {
 		return
 	}
-	if s.back == len(s.rows) {
-		finished, err := s.advance()
-		if finished || err != nil {
+	if s.whole() {
+		if err == nil {
+			err = s.turn()
+		}
+		if err != nil || s.finished() {
 			l.end(s, err)
 			return
 		}

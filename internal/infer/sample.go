@@ -140,15 +140,27 @@ func (s *sample) settleTime(now time.Time) {
 	s.since = now
 }
 
-// advance takes the sampler's step once all rows are back, and reports whether it was the last.
-func (s *sample) advance() (finished bool, err error) {
+// whole reports whether all rows of a step are back.
+func (s *sample) whole() bool { return s.back == len(s.rows) }
+
+// advance takes the sampler's step once all rows are back. It touches nothing but the sample's own arrays.
+func (s *sample) advance() (err error) {
 	defer recovered(&err, "sampling")
 	out := s.guided()
 	if !finite(out) {
-		return false, badImage("the UNet gives NaN or infinite values at call %d of %d: a UNet in float16 may overflow so with some prompts, else its weights are damaged; export it in float32", s.step+1, s.sampler.Len())
+		return badImage("the UNet gives NaN or infinite values at call %d of %d: a UNet in float16 may overflow so with some prompts, else its weights are damaged; export it in float32", s.step+1, s.sampler.Len())
 	}
 	s.sampler.Step(s.x, out, s.step, s.noise.Normal)
 	s.step++
+	if !s.finished() {
+		s.sampler.ScaleInput(s.in, s.x, s.step)
+	}
+	return nil
+}
+
+// turn makes the rows ready for the next step and tells the caller of the one that was taken.
+func (s *sample) turn() (err error) {
+	defer recovered(&err, "sampling")
 	s.back = 0
 	for i := range s.rows {
 		s.rows[i].state = rowReady
@@ -156,14 +168,10 @@ func (s *sample) advance() (finished bool, err error) {
 	if s.req.OnStep != nil {
 		s.req.OnStep(s.step, s.sampler.Len())
 	}
-	if s.finished() {
-		return true, nil
-	}
-	s.sampler.ScaleInput(s.in, s.x, s.step)
-	if n := s.req.CheckpointEvery; n > 0 && s.step%n == 0 && s.req.OnCheckpoint != nil {
+	if n := s.req.CheckpointEvery; n > 0 && s.step%n == 0 && s.req.OnCheckpoint != nil && !s.finished() {
 		s.req.OnCheckpoint(s.state())
 	}
-	return false, nil
+	return nil
 }
 
 // finished reports whether all steps are done.

@@ -24,7 +24,7 @@ func someState(t testing.TB) State {
 		for i := range s.rows {
 			copy(s.rows[i].out, s.in)
 		}
-		if _, err := s.advance(); err != nil {
+		if err := s.advance(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -13,6 +13,18 @@ import (
 // a call that is known to be good decides. No other call starts before its answer, or it might take more samples with it.
 func (l *loop) suspect() bool { return l.failures >= 2 }
 
+// doubt tells Run of a text encoding or a decoding that failed, unless it was told to stop. Of a GPU that is lost every call fails, and new samples get no farther
+// than their text.
+func (e *Engine) doubt(ctx context.Context) {
+	if ctx.Err() != nil {
+		return
+	}
+	select {
+	case e.doubts <- struct{}{}:
+	default: // Run has not come to the one before; or it has ended
+	}
+}
+
 // judge takes the probe's answer. A call that succeeded while the probe was in its lane speaks for the device, too.
 func (l *loop) judge(err error) {
 	l.probing = false

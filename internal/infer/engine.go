@@ -42,6 +42,7 @@ type Engine struct {
 
 	door    chan *sample  // Generate → Run: the sample is Run's until done
 	leave   chan *sample  // Generate → Run: its caller has gone
+	doubts  chan struct{} // Generate → Run: a text encoder or the VAE failed
 	stopped chan struct{} // closed by Run: nothing more is let in
 	state   chan chan Load
 }
@@ -75,7 +76,7 @@ func New(model Model, lanes *Lanes, cfg Config) (*Engine, error) {
 		model: model, info: model.Info(), lanes: lanes, cfg: cfg, dog: dog,
 		texts:  newEmbeddings(model, cfg.EmbeddingCache, dog.over(roomFor(cfg.Encoders, lanes), "a text encoding")),
 		decode: dog.over(roomFor(cfg.Decoders, lanes), "a VAE decoding"),
-		door:   make(chan *sample), leave: make(chan *sample),
+		door:   make(chan *sample), leave: make(chan *sample), doubts: make(chan struct{}, 1),
 		stopped: make(chan struct{}), state: make(chan chan Load),
 	}, nil
 }

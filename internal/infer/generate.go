@@ -78,6 +78,7 @@ func (e *Engine) encode(ctx context.Context, prompts []Tokens, res *Result) ([]*
 	for i, t := range prompts {
 		got, err := e.texts.get(ctx, t)
 		if err != nil {
+			e.doubt(ctx)
 			return nil, endSpan(span, classed("model_error", fmt.Errorf("encoding the text: %w", err)))
 		}
 		embeddings[i] = got.embedding
@@ -162,6 +163,7 @@ func (e *Engine) decodeImage(ctx context.Context, latents []float32, size Size) 
 func (e *Engine) decodeWith(ctx context.Context, decode func(context.Context, []float32, Size) ([]float32, error), latents []float32, size Size) (Image, error) {
 	pixels, err := decode(ctx, latents, size)
 	if err != nil {
+		e.doubt(ctx)
 		return Image{}, classed("model_error", fmt.Errorf("decoding the picture: %w", err))
 	}
 	return newImage(pixels, size.Width*e.info.ScaleFactor, size.Height*e.info.ScaleFactor)

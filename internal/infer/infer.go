@@ -66,7 +66,7 @@ type Size struct{ Width, Height int }
 var (
 	// ErrStopped says that the engine stopped before the sample was done: try it elsewhere.
 	ErrStopped = &Error{Type: "interrupted", Err: errors.New("the engine stopped")}
-	// ErrBroken ends Run: two samples in a row failed alone, and so did a call that is known to be good.
+	// ErrBroken ends Run: two samples in a row failed alone, in the UNet or in another part, and so did a call that is known to be good.
 	ErrBroken = errors.New("the device or its runtime is broken: start the process again")
 	// ErrHung is an ErrBroken of a call that runs longer than Config.CallTimeout. It may never return, and until it has, its memory is in use: close neither the
 	// lanes nor the model, but end the process.

@@ -15,7 +15,7 @@ type loop struct {
 	seq      uint64
 	flights  []*flight // calls in lanes
 	calls    int64
-	failures int          // samples that failed alone since the last call that succeeded
+	failures int          // samples that failed alone, in whatever part, since the last UNet call that succeeded
 	probing  bool         // a probe is in a lane
 	broken   error        // why the device is taken for broken
 	back     chan *flight // lanes → Run
@@ -34,6 +34,8 @@ func (l *loop) run(ctx context.Context) error {
 		case s := <-l.leave:
 			s.leaving = true
 			l.endIfLeaving(s)
+		case <-l.doubts:
+			l.failures++
 		case f := <-l.back:
 			l.land(ctx, f)
 		case lane := <-free:

@@ -127,7 +127,7 @@ func (s *session) classify(err error) error {
 	text := oneLine(err)
 	typ := "model_error"
 	lower := strings.ToLower(text)
-	for _, mark := range []string{"out of memory", "failed to allocate memory", "bad_alloc", "memory allocation", "is smaller than requested bytes", "cudaerrormemoryallocation", "cublas_status_alloc_failed"} {
+	for _, mark := range []string{"out of memory", "failed to allocate memory", "bad_alloc", "memory allocation", "is smaller than requested bytes", "cudaerrormemoryallocation", "_status_alloc_failed", "device_allocation_failed"} {
 		if strings.Contains(lower, mark) {
 			typ = "out_of_memory"
 		}

@@ -28,7 +28,7 @@ var (
 // errDone says that the job was recorded before: acknowledge it, nothing else.
 var errDone = errors.New("the job was recorded before")
 
-// job is one delivery on its way through the worker, in the goroutine of handle. Leaving reads begun and holding, which are atomic, and cancel may be called by anyone.
+// job is one delivery on its way through the worker, in the goroutine of handle. Leaving reads what is atomic, and cancel may be called by anyone.
 type job struct {
 	*Worker
 	d      *queue.Delivery
@@ -50,6 +50,7 @@ type job struct {
 	counted      bool        // in the drain's tally; under Worker.mu
 	checkpointed bool        // and as one that the next worker goes on with
 	holding      atomic.Bool // it waits for a service that is away: leaving does not wait for it
+	settling     atomic.Bool // its goroutine has come back from the drawing and says what became of it: nobody else may
 }
 
 // draw takes the job from its message to its record. It returns nil once the job is recorded, errDone where it was before, or why not. An image that an earlier

@@ -125,6 +125,36 @@ func TestAFailureStaysCountedWhileLeaving(t *testing.T) {
 	}
 }
 
+// TestLeavingDoesNotSpeakForAJob that says itself what became of it, even if that takes until the drain has ended: here, that its start has failed.
+func TestLeavingDoesNotSpeakForAJob(t *testing.T) {
+	r := connect(t)
+	r.publish(quick("b", 0))
+	j := r.job()
+	j.cfg.MaxAttempts = 1
+	if err := r.jetstream().DeleteStream(t.Context(), r.client.Names().DeadStream()); err != nil {
+		t.Fatal(err)
+	}
+	work, stopWork := context.WithCancelCause(t.Context())
+	handled := make(chan struct{})
+	go func() {
+		defer close(handled)
+		j.handle(work, j.d) // has no model to draw with, which is a panic, and no stream to tell of it
+	}()
+	r.awaitLog("publishing the dead letter")
+	if stuck := j.giveUp(handled); stuck != 0 {
+		t.Errorf("%d jobs are taken for stuck, while they wait for the broker", stuck)
+	}
+	j.startDrain()
+	stopWork(errLeaving)
+	<-handled
+	next := r.delivery()
+	defer next.Release()
+	start, err := r.client.Begin(t.Context(), next)
+	if err != nil || start.Attempt != 2 || start.LastError == nil || start.LastError.Type != queue.TypePanic {
+		t.Errorf("the next start is %+v, %v; want the second, after a panic", start, err)
+	}
+}
+
 // TestAFailureBeforeTheStartCounts, so that a job that breaks on the way to the engine does not come back for ever.
 func TestAFailureBeforeTheStartCounts(t *testing.T) {
 	r := connect(t)

@@ -90,8 +90,8 @@ func (w *Worker) leave(why error, stopEngines func(), stopWork func(why error)) 
 // tailTime is the last part of a drain.
 func tailTime(drain time.Duration) time.Duration { return min(drain/5, tailMost) }
 
-// giveUp hands back the jobs that are still held when the drain has ended, in the time of a last word, and returns how many of them are held even then. Their
-// goroutines stay where they are, in a call to the model, until that returns or the process ends.
+// giveUp hands back the jobs that are still held when the drain has ended, in the time of a last word, but for those that are about to say themselves what became
+// of them. It returns how many do not come back even then. Their goroutines stay where they are, in a call to the model, until that returns or the process ends.
 func (w *Worker) giveUp(done <-chan struct{}) (stuck int) {
 	jobs := w.held()
 	if len(jobs) == 0 {
@@ -99,16 +99,21 @@ func (w *Worker) giveUp(done <-chan struct{}) (stuck int) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lastWordTime)
 	defer cancel()
+	end := time.Now().Add(lastWordTime * 3 / 2) // the others' time begins when they have heard that it does
 	var words sync.WaitGroup
 	for _, j := range jobs {
-		words.Go(func() { j.abandon(ctx) })
+		if !j.settling.Load() {
+			words.Go(func() { j.abandon(ctx) })
+		}
 	}
 	words.Wait()
-	select {
-	case <-done:
-	case <-ctx.Done():
+	within(done, time.Until(end))
+	for _, j := range w.held() {
+		if !j.settling.Load() {
+			stuck++
+		}
 	}
-	return len(w.held())
+	return stuck
 }
 
 // abandon says for a job whose goroutine does not come back what that would say, unless it has. Of a broken device the start stays counted: the job may be what broke it.

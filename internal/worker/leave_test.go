@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -93,6 +94,38 @@ func TestAPictureThatIsBeingStored(t *testing.T) {
 	}
 	if log := w.log.String(); !strings.Contains(log, "finished=1 checkpointed=0 handed_back=0") {
 		t.Errorf("leaving tells of something else:\n%s", log)
+	}
+}
+
+// TestLeavingWhileNothingAnswers, neither the store that has a picture nor the broker that is to have the job back: that is no call to the model that hangs.
+func TestLeavingWhileNothingAnswers(t *testing.T) {
+	put, arrived := isImage(t, http.MethodPut), make(chan struct{})
+	arrive := sync.OnceFunc(func() { close(arrived) })
+	endpoint := swallow(t, func(r *http.Request) bool {
+		if put(r) {
+			arrive()
+			return true
+		}
+		return false
+	})
+	w := startWorker(t, func(c *Config) {
+		c.Store.Endpoint, c.DrainTimeout, c.FlushTimeout = endpoint, time.Second, 500*time.Millisecond
+	})
+	w.publish(quick("b", 0))
+	<-arrived
+	begin := time.Now()
+	shared.broker.Suspend()
+	if err := w.stop(); err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("leaving took %v, want DRAIN_TIMEOUT + FLUSH_TIMEOUT + 0.5 s at most", took)
+	}
+	if err := shared.broker.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if log := w.log.String(); !strings.Contains(log, "still_held=0") {
+		t.Errorf("leaving tells of a job that is still held:\n%s", log)
 	}
 }
 

@@ -123,7 +123,9 @@ func (w *Worker) handle(work context.Context, d *queue.Delivery) {
 	w.add(j)
 	defer w.remove(j)
 
-	err := j.lastLook(ctx, j.guard(drawing))
+	err := j.guard(drawing)
+	j.settling.Store(true)
+	err = j.lastLook(ctx, err)
 	outcome := j.settle(ctx, err)
 	span.SetAttributes(otel.JobOutcome.String(outcome))
 	failed := ""

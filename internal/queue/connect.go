@@ -36,6 +36,7 @@ type Client struct {
 	closed chan struct{} // closed by the connection's closed handler, after which no handler runs
 
 	absence time.Duration // absenceLimit, less in tests
+	tryTime time.Duration // tryTimeout, less in tests
 
 	outbox     chan announcement // any goroutine sends, publishOutbox receives
 	stopOutbox func()            // ends publishOutbox and waits for it; may be called twice
@@ -60,7 +61,7 @@ func Connect(ctx context.Context, cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		names: names, log: cfg.Logger, config: cfg, absence: absenceLimit,
+		names: names, log: cfg.Logger, config: cfg, absence: absenceLimit, tryTime: tryTimeout,
 		closed: make(chan struct{}), outbox: make(chan announcement, outboxSize),
 		buckets: map[string]jetstream.KeyValue{}, streams: map[string]jetstream.Stream{},
 	}

@@ -20,6 +20,9 @@ const ChunkSize = 1000
 // batchAckTimeout is how long the broker may take to let a batch begin, for which it stores nothing.
 const batchAckTimeout = 2 * time.Second
 
+// publishMost is the most time that one try to publish gets: enough for the largest chunk, of 32 MB, at 2 Mbit/s.
+const publishMost = 2 * time.Minute
+
 // Message is a job on its way into the queue.
 type Message struct {
 	Priority string      // High, Normal or Low
@@ -118,16 +121,22 @@ var errUnsure = errors.New("what was sent may be stored")
 func (c *Client) publishOnce(ctx context.Context, doing string, op func(context.Context) error, stored func() (bool, error)) error {
 	wait := backoff{min: tryWaitMin, max: tryWaitMax}
 	var absent absence
+	limit := c.tryTime
 	for {
 		var last error
 		tries := 0
-		err := c.try(ctx, doing, func(ctx context.Context) error {
+		var took time.Duration
+		err := c.tryIn(ctx, limit, doing, func(ctx context.Context) error {
 			if tries++; tries > 1 {
 				return errUnsure
 			}
+			began := time.Now()
 			last = op(ctx)
+			took = time.Since(began)
 			return last
 		})
+		// A slow link carries a large chunk in more than that, each time.
+		limit = max(limit, min(2*took, publishMost))
 		if !errors.Is(err, errUnsure) {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,10 +23,15 @@ const (
 // context of its own. A broker that is away is waited for; a stream that does not answer is, for a time in
 // which a cluster elects a leader, and then reported as ErrMissing. Errors are of type broker.
 func (c *Client) try(ctx context.Context, doing string, op func(context.Context) error) error {
+	return c.tryIn(ctx, c.tryTime, doing, op)
+}
+
+// tryIn is try with another time for each run.
+func (c *Client) tryIn(ctx context.Context, limit time.Duration, doing string, op func(context.Context) error) error {
 	wait := backoff{min: tryWaitMin, max: tryWaitMax}
 	var absent absence
 	for {
-		once, cancel := context.WithTimeout(ctx, tryTimeout)
+		once, cancel := context.WithTimeout(ctx, limit)
 		err := op(once)
 		cancel()
 		if err == nil {
@@ -94,7 +100,8 @@ func transient(err error) bool {
 			return true
 		}
 	}
-	if unanswered(err) {
+	// A write of more than a buffer meets the connection's end before the client has noticed it.
+	if _, broken := errors.AsType[net.Error](err); broken || unanswered(err) {
 		return true
 	}
 	switch apiCode(err) {

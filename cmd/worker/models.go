@@ -29,6 +29,8 @@ func look(ctx context.Context, s *modelflags.Sources, m worker.ModelPath) doctor
 	case err != nil:
 		d.Absent = err
 	case found.Dir != "":
+	case found.Refused != nil:
+		d.Absent = found.Refused
 	case found.Free >= 0 && missing > found.Free:
 		d.Absent = fmt.Errorf("%s are to be downloaded, and the cache has room for %s: make room, or set STIPPLE_MODEL_CACHE (--model-cache)", modelstore.Bytes(missing), modelstore.Bytes(found.Free))
 	default:

@@ -54,6 +54,9 @@ func (c Config) lookAtModels(ctx context.Context) (checks []Check, digests map[s
 		case err != nil:
 			check.Status, check.Detail = Failed, err.Error()
 			check.Mend = "MODELS must name a folder with a pipeline in ONNX, as deploy/export and optimum write it: mend the file that is named, or export the model again"
+			if m.Source != "" {
+				check.Mend = fmt.Sprintf("it was whole when it was downloaded: remove %s, and the next start downloads it again", m.Dir)
+			}
 		default:
 			check.Detail = detail
 			digests[m.Name] = digest

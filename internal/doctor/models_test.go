@@ -34,6 +34,11 @@ func TestModelsElsewhere(t *testing.T) {
 	if !r.OK || !told(r, "later", Warning, "3 GB", "worker warm") || !told(r, "sd15", OK, "digest") || !told(r, "provider", Warning, "there is no GPU") {
 		t.Errorf("got %+v", r.Checks)
 	}
+	damaged := t.TempDir()
+	c.Models[1] = Model{Name: "damaged", Source: "hf://acme/toy", Dir: damaged}
+	if r := Run(t.Context(), c); r.OK || !told(r, "damaged", Failed, "model_index.json", "remove "+damaged) {
+		t.Errorf("got %+v", r.Checks)
+	}
 	c.Models[1] = Model{Name: "never", Absent: errors.New("no such repository")}
 	if r := Run(t.Context(), c); r.OK || !told(r, "never", Failed, "no such repository", "HF_TOKEN") {
 		t.Errorf("got %+v", r.Checks)

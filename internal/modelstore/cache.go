@@ -183,7 +183,11 @@ func explain(err error, dir string) error {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("the disk of %s is full: make room, or set STIPPLE_MODEL_CACHE (--model-cache) to a folder elsewhere; what was downloaded is kept for the next try: %w", dir, err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return fmt.Errorf("%s cannot be written: set STIPPLE_MODEL_CACHE (--model-cache) to a folder that can: %w", dir, err)
+		return unwritable(dir, err)
 	}
 	return err
+}
+
+func unwritable(dir string, err error) error {
+	return fmt.Errorf("%s cannot be written: set STIPPLE_MODEL_CACHE (--model-cache) to a folder that can: %w", dir, err)
 }

@@ -323,6 +323,19 @@ func TestHubRefuses(t *testing.T) {
 	}
 }
 
+// TestLookAtACacheThatCannotBeWritten: the doctor says so before a worker fails.
+func TestLookAtACacheThatCannotBeWritten(t *testing.T) {
+	h := newHub(t)
+	file := filepath.Join(t.TempDir(), "file")
+	write(t, file, "")
+	for dir, want := range map[string]string{filepath.Join(file, "models"): "cannot be written: set STIPPLE_MODEL_CACHE", filepath.Join(t.TempDir(), "a", "b"): ""} {
+		look, err := h.store(t, dir, nil).Look(t.Context(), "hf://acme/toy")
+		if err != nil || (look.Refused == nil) != (want == "") || (want != "" && !strings.Contains(look.Refused.Error(), want)) {
+			t.Errorf("%s: refused %v, %v", dir, look.Refused, err)
+		}
+	}
+}
+
 // TestHubFolder: a model may lie in a folder of its repository.
 func TestHubFolder(t *testing.T) {
 	h := newHub(t)

@@ -41,6 +41,19 @@ func (s *Store) lock(ctx context.Context, src source, shelf shelf) (unlock func(
 	}
 }
 
+// writable is why nothing can be made in dir, or in the nearest folder above it that is there.
+func writable(dir string) error {
+	const write = 2 // W_OK
+	for {
+		err := syscall.Access(dir, write)
+		above := filepath.Dir(dir)
+		if !errors.Is(err, syscall.ENOENT) || above == dir {
+			return err
+		}
+		dir = above
+	}
+}
+
 // free is the bytes that the file system of dir, or of the nearest folder above it that is there, has room for; -1 where it does not say.
 func free(dir string) int64 {
 	for {

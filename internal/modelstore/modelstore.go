@@ -153,6 +153,7 @@ type Look struct {
 	Bytes   int64  // of them, as far as the source says
 	Have    int64  // bytes of them that an interrupted download left
 	Free    int64  // bytes that the cache's file system has room for; -1 where the system does not say
+	Refused error  // why nothing can be written there; nil where it can, or the system does not say
 }
 
 // Look asks the source what Fetch would download. Offline, or where the version is here for good, nobody is asked.
@@ -185,6 +186,9 @@ func (s *Store) Look(ctx context.Context, source string) (Look, error) {
 		return Look{Dir: dir, Version: l.version}, nil
 	}
 	look := Look{Version: l.version, Files: len(l.files), Have: shelf.partial(l.version).size(), Free: free(s.config.Dir)}
+	if err := writable(shelf.dir); err != nil {
+		look.Refused = unwritable(shelf.dir, err)
+	}
 	for _, f := range l.files {
 		look.Bytes += max(f.size, 0)
 	}

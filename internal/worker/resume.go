@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -10,11 +11,19 @@ import (
 
 	"github.com/stipple-ai/stipple/internal/infer"
 	"github.com/stipple-ai/stipple/internal/otel"
+	"github.com/stipple-ai/stipple/internal/queue"
 	"github.com/stipple-ai/stipple/internal/upload"
 )
 
-// forgetTime bounds the removal of a checkpoint, behind which the acknowledgement waits.
-const forgetTime = time.Second
+const (
+	// forgetTime bounds the removal of a checkpoint, behind which the acknowledgement waits.
+	forgetTime = time.Second
+	// takeUpTries is how often a store that answers may fail to give a checkpoint: it may have lost that one object, or the key that it was encrypted with.
+	takeUpTries = 3
+)
+
+// errWithheld is a checkpoint that cannot be read although the store is there.
+var errWithheld = errors.New("the store answers, and does not give it")
 
 // keeps reports whether the worker writes and reads checkpoints: one that nobody could read is of no use.
 func (w *Worker) keeps() bool {
@@ -32,20 +41,27 @@ func (j *job) header() checkpointHeader {
 	return checkpointHeader{Version: checkpointVersion, ModelDigest: j.model.digest, Provider: j.runtime.Provider(), RowShapes: j.model.shapes, ONNXRuntime: j.runtime.Version()}
 }
 
-// takeUp returns where an earlier attempt was stopped, or nil to begin at the beginning. A checkpoint that is too old, damaged or of other circumstances is none.
+// takeUp returns where an earlier attempt was stopped, or nil to begin at the beginning. A checkpoint that is too old, damaged or of other circumstances is none, and
+// so is one that a store which is not away fails to give: it is worth a picture's steps at most, and must not hold the job for good.
 func (j *job) takeUp(ctx context.Context) (*infer.State, error) {
 	if j.d.NumDelivered < 2 || !j.keeps() {
 		return nil, nil //nolint:nilnil // most jobs have none
 	}
 	var found upload.Checkpoint
+	failures := 0
 	err := j.hold(ctx, "reading the checkpoint", func(ctx context.Context) (err error) {
 		found, err = j.store.GetCheckpoint(ctx, j.checkpointKey())
+		if class, _ := queue.ClassOf(queue.ErrorType(err)); class == queue.Held && j.checkStore(ctx) == nil { // not known is no class
+			if failures++; failures == takeUpTries {
+				return fmt.Errorf("%w: %s", errWithheld, err.Error()) // as text: by its type it would be held
+			}
+		}
 		return err
 	})
 	switch {
 	case errors.Is(err, upload.ErrNotFound), errors.Is(err, upload.ErrUnknown):
 		return nil, nil //nolint:nilnil // as above
-	case errors.Is(err, upload.ErrDamaged):
+	case errors.Is(err, upload.ErrDamaged), errors.Is(err, errWithheld):
 		j.startOver(ctx, err.Error())
 		return nil, nil //nolint:nilnil // as above
 	case err != nil:

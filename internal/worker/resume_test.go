@@ -206,6 +206,25 @@ func TestACheckpointThatIsOfNoUse(t *testing.T) {
 	}
 }
 
+// TestACheckpointThatTheStoreDoesNotGive, while it answers to all else, does not hold the job for good: it starts over.
+func TestACheckpointThatTheStoreDoesNotGive(t *testing.T) {
+	c := stopInTheMiddle(t, nil)
+	endpoint := proxy(t, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/.checkpoints/") {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		pass.ServeHTTP(w, r)
+	})
+	w, _, rows := c.next(func(c *Config) { c.Store.Endpoint, c.Store.MaxAttempts = endpoint, 1 })
+	if rows != c.rows {
+		t.Errorf("%d rows were drawn, want all %d", rows, c.rows)
+	}
+	if log := w.log.String(); !strings.Contains(log, "it starts over") {
+		t.Errorf("the log does not say that it starts over:\n%s", log)
+	}
+}
+
 // TestTheStoreAwayAtDrain: no checkpoint, the job is handed back all the same, in time.
 func TestTheStoreAwayAtDrain(t *testing.T) {
 	endpoint := swallow(t, func(r *http.Request) bool {

@@ -42,7 +42,7 @@ type Update struct {
 type following struct {
 	beat  time.Duration // between signs of life
 	look  time.Duration // between looks at the batch's record and the queue
-	quiet time.Duration // without a result, after which a cancelled batch is done: its running jobs have stopped
+	quiet time.Duration // without a result, after which a cancelled batch is done: its running jobs have stopped; while the broker answers
 }
 
 func defaultFollowing() following {
@@ -51,8 +51,8 @@ func defaultFollowing() following {
 
 // Follow returns what becomes of a batch: its results, those first that are there already, until every job has
 // one and none is in the queue again. Jobs of a cancelled batch that were taken out of the queue never get one; they
-// count as cancelled once nothing has come for ten seconds. Results that were kept long enough are gone; how many is
-// told at the end. A broker that goes away is waited for.
+// count as cancelled once nothing has come for ten seconds in which the broker was there. Results that were kept long
+// enough are gone; how many is told at the end. A broker that goes away is waited for.
 //
 // It ends early with ctx, or with an error as the last thing that comes: queue.ErrNoBatch, or what the broker
 // says.
@@ -93,12 +93,14 @@ type teller struct {
 	news chan heard    // written by listen and watch
 	ask  chan struct{} // written by tell, for a look without delay
 
-	tally queue.Tally
-	seen  uint64    // sequence of the last result
-	at    time.Time // when it came
-	asked bool      // since then
-	look  *look     // the last one; nil before the first
-	u     Update
+	tally  queue.Tally
+	seen   uint64    // sequence of the last result
+	at     time.Time // when it came
+	asked  bool      // since then
+	look   *look     // the last one; nil before the first
+	looked time.Time // when that came
+	since  time.Time // when looks began to come without a long pause between two, in which the broker was away
+	u      Update
 }
 
 // hand gives news to the one who tells it, and returns false when nobody listens any more.
@@ -177,6 +179,10 @@ func (t *teller) tell(ctx context.Context, yield func(Update, error) bool) {
 // hear takes the news in.
 func (t *teller) hear(h heard) {
 	if h.look != nil {
+		if !t.attentive() {
+			t.since = time.Now()
+		}
+		t.looked = time.Now()
 		t.look, t.u.State, t.u.Total = h.look, h.look.record.State, h.look.record.Total
 		return
 	}
@@ -185,6 +191,9 @@ func (t *teller) hear(h heard) {
 	t.u.CaughtUp = t.u.CaughtUp || h.result.Pending == 0
 	t.seen, t.at, t.asked = h.result.Sequence, time.Now(), false
 }
+
+// attentive reports whether the last look is not long ago.
+func (t *teller) attentive() bool { return time.Since(t.looked) <= t.quiet/2 }
 
 // judge says whether the batch is done, and asks for a look when it seems to be.
 func (t *teller) judge() {
@@ -195,7 +204,7 @@ func (t *teller) judge() {
 	settled := t.look.settled && t.seen >= t.look.last
 	switch {
 	case t.u.State == queue.BatchCancelled && missing > 0:
-		if time.Since(t.at) > t.quiet {
+		if t.attentive() && time.Since(t.at) > t.quiet && time.Since(t.since) > t.quiet && t.seen >= t.look.last {
 			t.u.Done = true
 			t.u.Summary.Cancelled += missing
 		}

@@ -120,6 +120,37 @@ func TestFollowOfACancelledBatch(t *testing.T) {
 	}
 }
 
+// TestFollowOfACancelledBatchWithoutABroker: while the broker is away, that nothing comes says nothing of the jobs that
+// run.
+func TestFollowOfACancelledBatchWithoutABroker(t *testing.T) {
+	b := startBroker(t, queue.Layout{}, nil)
+	b.batchRecord(t, 3, queue.BatchCancelled)
+	b.record(t, 0, 0, queue.Succeeded)
+	var last Update
+	var away time.Time
+	back := false
+	for u, err := range fast().follow(t.Context(), b.client, "b") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = u
+		switch {
+		case away.IsZero() && u.Result != nil:
+			b.Suspend()
+			away = time.Now()
+		case !away.IsZero() && !back && time.Since(away) > 2*fast().quiet:
+			if err := b.Resume(); err != nil {
+				t.Fatal(err)
+			}
+			back = true
+			b.record(t, 1, 0, queue.Succeeded) // it was running
+		}
+	}
+	if want := (queue.Summary{Succeeded: 2, Cancelled: 1}); !back || !last.Done || last.Summary != want {
+		t.Errorf("back %v: last update %+v", back, last)
+	}
+}
+
 // TestFollowWaitsForRetries: every job has a result, and one of them is in the queue again.
 func TestFollowWaitsForRetries(t *testing.T) {
 	b := startBroker(t, queue.Layout{}, nil)

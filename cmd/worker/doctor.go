@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -32,8 +33,8 @@ Exit codes: 0 nothing failed, with or without warnings, 1 something did, 2 a fla
 // errUnwell is a report with failures, which the report itself tells of.
 var errUnwell = errors.New("something a worker needs is not as it should be")
 
-// doctorCommand is `worker doctor`. It takes the settings of a worker.
-func doctorCommand(getenv func(string) string) *cobra.Command {
+// doctorCommand is `worker doctor`. It takes the settings of a worker. forget makes the next signal end the process, as it must while a model is loaded.
+func doctorCommand(forget func(), getenv func(string) string) *cobra.Command {
 	var s *settings
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -42,6 +43,7 @@ func doctorCommand(getenv func(string) string) *cobra.Command {
 		Long:  doctorManual,
 		Args:  func(cmd *cobra.Command, args []string) error { return config(cobra.NoArgs(cmd, args)) },
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			defer context.AfterFunc(cmd.Context(), forget)()
 			wrong := flagenv.Apply(cmd.Flags(), getenv)
 			cfg, err := s.finish()
 			c := doctor.Config{Queue: cfg.Queue, Store: cfg.Store, Runtime: cfg.Runtime, ModelReplace: cfg.ModelReplace, FellBack: s.fellBack, Getenv: getenv, Settings: separate(errors.Join(wrong, err))}

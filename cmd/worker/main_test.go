@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,22 @@ import (
 
 	"github.com/stipple-ai/stipple/internal/worker"
 )
+
+// TestASecondSignalEndsEveryCommand that loads models, which cannot be called off: at the first one they give the next back to the system.
+func TestASecondSignalEndsEveryCommand(t *testing.T) {
+	settings := map[string]string{"MODELS": "/nonexistent", "BENCH_MODEL": "/nonexistent", "S3_BUCKET": "images", "NATS_URL": "nats://127.0.0.1:1", "ONNXRUNTIME_LIB": "/nonexistent.so"}
+	for _, args := range [][]string{{}, {"bench"}, {"warm"}, {"doctor"}} {
+		ctx, signal := context.WithCancel(t.Context())
+		signal()
+		forgotten := make(chan struct{})
+		run(ctx, func() { close(forgotten) }, args, func(k string) string { return settings[k] }, io.Discard, io.Discard)
+		select {
+		case <-forgotten:
+		case <-time.After(10 * time.Second):
+			t.Errorf("worker %s takes no notice of a second signal", strings.Join(args, " "))
+		}
+	}
+}
 
 // TestBadInput: every bad setting is one message that names it, exit code 2, before anything connects.
 func TestBadInput(t *testing.T) {

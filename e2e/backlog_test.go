@@ -62,7 +62,7 @@ func TestAHighJobBehindABacklog(t *testing.T) {
 	if left := w.consumer("low", "sd15").NumPending; left == 0 {
 		t.Fatal("no job of low priority was waiting at the end")
 	}
-	all := spans(sink.Spans()).named("text-to-image")
+	all := spansOf(sink).named("text-to-image")
 	for i, since := range published {
 		urgent := all.with("job.id", fmt.Sprintf("urgent/%d", i))
 		if len(urgent) != 1 {

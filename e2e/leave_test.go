@@ -56,7 +56,7 @@ func TestSIGTERMInTheMiddle(t *testing.T) {
 		}
 	}
 
-	all := spans(sink.Spans())
+	all := spansOf(sink)
 	outcomes := map[any]int{}
 	for _, attempt := range all.named("text-to-image") {
 		outcomes[attempt.Attributes["job.outcome"]]++

@@ -74,7 +74,7 @@ func TestPreemption(t *testing.T) {
 		}
 	}
 
-	all, cut := spans(sink.Spans()), 0
+	all, cut := spansOf(sink), 0
 	for i, r := range storm {
 		starts, sum := all.calls(fmt.Sprintf("storm/%d", i)), 0
 		undisturbed := all.calls(fmt.Sprintf("calm/%d", i%preemptKinds))[0]

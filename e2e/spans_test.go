@@ -30,6 +30,23 @@ type (
 	spans []span
 )
 
+// spansOf are the spans that a collector has, each once: an export that is cut off when its program leaves is made anew,
+// and what had arrived arrives again. Backends know it by its ids.
+func spansOf(s *otlpd.Server) spans { return once(s.Spans()) }
+
+func once(all []span) spans {
+	type ids struct{ trace, span string }
+	known := map[ids]bool{}
+	var found spans
+	for _, span := range all {
+		if id := (ids{span.TraceID, span.SpanID}); !known[id] {
+			known[id] = true
+			found = append(found, span)
+		}
+	}
+	return found
+}
+
 // named are the spans of that name, in order of their start.
 func (s spans) named(name string) spans {
 	var found spans
@@ -94,11 +111,11 @@ func await(t *testing.T, s *otlpd.Server, n int, name string) spans {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	all, err := s.WaitFor(ctx, func(all []span) bool { return len(spans(all).named(name)) >= n })
+	all, err := s.WaitFor(ctx, func(all []span) bool { return len(once(all).named(name)) >= n })
 	if err != nil {
 		t.Fatalf("the collector has %v, want %d of %s: %v", names(all), n, name, err)
 	}
-	return all
+	return once(all)
 }
 
 // names counts spans by name.

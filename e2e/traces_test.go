@@ -51,12 +51,12 @@ func TestTraceContextOfAnyPublisher(t *testing.T) {
 			t.Errorf("%s: trace_id is %s, want %s", tt.batch, r.TraceID, tt.trace)
 		}
 		eventually(t, 10*time.Second, func() string {
-			if len(spans(sink.Spans()).with("job.id", tt.batch+"/0")) == 0 {
+			if len(spansOf(sink).with("job.id", tt.batch+"/0")) == 0 {
 				return tt.batch + ": no span of the job has arrived"
 			}
 			return ""
 		})
-		attempt := spans(sink.Spans()).with("job.id", tt.batch+"/0")[0]
+		attempt := spansOf(sink).with("job.id", tt.batch+"/0")[0]
 		if attempt.Name != "text-to-image" || attempt.Kind != "CONSUMER" || attempt.TraceID != r.TraceID || attempt.ParentID != tt.parent || attempt.TraceState != tt.state {
 			t.Errorf("%s: the span of the attempt is %+v, want a CONSUMER under %q in %s with state %q", tt.batch, attempt, tt.parent, r.TraceID, tt.state)
 		}
@@ -154,7 +154,7 @@ func checkNesting(t *testing.T, all spans) {
 // checkStartup holds that loading and warming up is a trace of its own, no part of any job's.
 func checkStartup(t *testing.T, sink *otlpd.Server, jobTrace string) {
 	t.Helper()
-	all := spans(sink.Spans())
+	all := spansOf(sink)
 	startup := all.named("startup")
 	if len(startup) != 1 || startup[0].ParentID != "" || startup[0].TraceID == jobTrace {
 		t.Fatalf("startup: %+v, want one root", startup)

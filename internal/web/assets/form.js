@@ -185,7 +185,11 @@ export class Form {
       this.form.querySelector('[aria-invalid]')?.focus();
       return;
     }
-    const { job, several, priority, batch } = order;
+    const { job, several, priority } = order;
+    // Sent once more, as after an answer that was lost, an order is the same batch: what is in the queue is not drawn twice.
+    const words = JSON.stringify(order);
+    if (this.sent?.words !== words) this.sent = { words, batch: order.batch || drawn() };
+    const { batch } = this.sent;
     this.send.disabled = true;
     try {
       const answer = several.length
@@ -200,6 +204,13 @@ export class Form {
       this.send.disabled = false;
     }
   }
+}
+
+// drawn is an id for a batch, as enqueue draws one: the time, and what no other has.
+function drawn() {
+  const time = new Date().toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15); // such as 20260102-150405
+  const own = [...crypto.getRandomValues(new Uint8Array(8))].map((n) => 'abcdefghijklmnopqrstuvwxyz234567'[n % 32]);
+  return `${time}-${own.join('')}`;
 }
 
 function prompts(value) {

@@ -30,30 +30,42 @@ func (c *Client) Repair(ctx context.Context, l Layout, priority, model string) e
 		return fmt.Errorf("repairing a consumer: the model's name %s", why)
 	}
 	want := l.consumer(c.names, priority, model)
-	deleted := false
+	stream := c.names.JobsStream()
+	seen := false
 	err = c.try(ctx, "deleting consumer "+want.Durable, func(ctx context.Context) error {
-		if deleted {
-			return nil
-		}
-		have, err := c.js.Consumer(ctx, c.names.JobsStream(), want.Durable)
+		have, err := c.js.Consumer(ctx, stream, want.Durable)
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		cfg := have.CachedInfo().Config
-		want.AckWait, want.PauseUntil = cfg.AckWait, cfg.PauseUntil
-		err = c.js.DeleteConsumer(ctx, c.names.JobsStream(), want.Durable)
-		if errors.Is(err, jetstream.ErrConsumerNotFound) {
-			return nil
+		if !seen { // a second one is a worker's, by its own settings
+			cfg := have.CachedInfo().Config
+			want.AckWait, want.PauseUntil, seen = cfg.AckWait, cfg.PauseUntil, true
 		}
-		deleted = err == nil
-		return err
+		return c.deleteConsumer(ctx, stream, want.Durable)
 	})
 	if err != nil {
 		return err
 	}
-	_, err = c.ensureConsumer(ctx, want)
+	return c.try(ctx, "making consumer "+want.Durable, func(ctx context.Context) error {
+		_, err := c.js.CreateConsumer(ctx, stream, want)
+		if !errors.Is(err, jetstream.ErrConsumerExists) {
+			return err
+		}
+		if err := c.deleteConsumer(ctx, stream, want.Durable); err != nil { // a worker's again
+			return err
+		}
+		return fmt.Errorf("%w: %w", errAgain, err)
+	})
+}
+
+// deleteConsumer is one try to delete a consumer that may be gone.
+func (c *Client) deleteConsumer(ctx context.Context, stream, consumer string) error {
+	err := c.js.DeleteConsumer(ctx, stream, consumer)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil
+	}
 	return err
 }

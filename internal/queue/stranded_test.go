@@ -161,3 +161,57 @@ func TestStrandedWithoutAConsumer(t *testing.T) {
 		t.Errorf("another consumer was made: %v", err)
 	}
 }
+
+// losing is a JetStream that loses the answer to the first deletion of a consumer, and by the time that is noticed a
+// worker has made the consumer anew.
+type losing struct {
+	jetstream.JetStream
+	worker jetstream.ConsumerConfig
+	lost   bool
+}
+
+func (l *losing) DeleteConsumer(ctx context.Context, stream, consumer string) error {
+	err := l.JetStream.DeleteConsumer(ctx, stream, consumer)
+	if err != nil || l.lost {
+		return err
+	}
+	l.lost = true
+	if _, err := l.CreateConsumer(ctx, stream, l.worker); err != nil {
+		return err
+	}
+	return context.DeadlineExceeded
+}
+
+// TestRepairKeepsWhatItSaw: AckWait and pause are those of the consumer that was to be repaired, not of one that a worker
+// has made in between.
+func TestRepairKeepsWhatItSaw(t *testing.T) {
+	t.Parallel()
+	layout := Layout{Models: []string{"m"}}
+	_, c := newQueue(t, layout)
+	fresh, err := layout.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := fresh.consumer(c.names, Normal, "m")
+	kept := made
+	kept.AckWait = 90 * time.Second
+	if _, err := c.js.UpdateConsumer(t.Context(), "JOBS", kept); err != nil {
+		t.Fatal(err)
+	}
+	until := time.Now().Add(time.Hour)
+	if _, err := c.Pause(t.Context(), Scope{Priorities: []string{Normal}}, until); err != nil {
+		t.Fatal(err)
+	}
+	c.js = &losing{JetStream: c.js, worker: made}
+	if err := c.Repair(t.Context(), layout, Normal, "m"); err != nil {
+		t.Fatal(err)
+	}
+	consumer, err := c.js.Consumer(t.Context(), "JOBS", made.Durable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := consumer.CachedInfo()
+	if info.Config.AckWait != kept.AckWait || !info.Paused || info.PauseRemaining < 59*time.Minute {
+		t.Errorf("AckWait %v, paused %v for %v", info.Config.AckWait, info.Paused, info.PauseRemaining)
+	}
+}

@@ -281,7 +281,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // list asks for the files, again where that may help. Where the cache has a version to take instead, patience is shorter.
-func (s *Store) list(ctx context.Context, o origin, fallback bool) (*listing, error) {
+func (s *Store) list(ctx context.Context, src source, o origin, fallback bool) (*listing, error) {
 	most := 5
 	if fallback {
 		most = 2
@@ -295,7 +295,9 @@ func (s *Store) list(ctx context.Context, o origin, fallback bool) (*listing, er
 		if !retry || failed >= most || ctx.Err() != nil {
 			return nil, err
 		}
-		if err := sleep(ctx, max(after, s.backoff(failed))); err != nil {
+		wait := max(after, s.backoff(failed))
+		s.config.Logger.Warn("the model's source does not answer: asking again", slog.String("model", src.String()), slog.Duration("after", wait), slog.Any("error", err))
+		if err := sleep(ctx, wait); err != nil {
 			return nil, err
 		}
 	}

@@ -186,7 +186,11 @@ func TestHubBusy(t *testing.T) {
 		}
 		return true
 	}
-	mustFetch(t, h.store(t, t.TempDir(), nil), "hf://acme/toy", pipeline())
+	var log bytes.Buffer
+	mustFetch(t, h.store(t, t.TempDir(), func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }), "hf://acme/toy", pipeline())
+	if n := strings.Count(log.String(), "the model's source does not answer: asking again"); n != 2 || !strings.Contains(log.String(), "502 Bad Gateway") {
+		t.Errorf("the log tells %d times that the hub was asked again, want 2:\n%s", n, &log)
+	}
 }
 
 // TestHubShared: processes that want one model share one download.

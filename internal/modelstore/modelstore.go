@@ -98,7 +98,7 @@ func (s *Store) Fetch(ctx context.Context, source string) (dir string, err error
 	}
 	defer o.close()
 	last, have := shelf.last(src)
-	l, err := s.list(ctx, o, have)
+	l, err := s.list(ctx, src, o, have)
 	switch {
 	case err != nil && have && ctx.Err() == nil && !errors.Is(err, errGone):
 		s.config.Logger.Warn("the model's source does not answer: taking the version that is here", slog.String("model", src.String()), slog.String("folder", last), slog.Any("error", err))
@@ -178,7 +178,7 @@ func (s *Store) Look(ctx context.Context, source string) (Look, error) {
 		return Look{}, fmt.Errorf("model %s: %w", src, err)
 	}
 	defer o.close()
-	l, err := s.list(ctx, o, true)
+	l, err := s.list(ctx, src, o, true)
 	if err != nil {
 		return Look{}, fmt.Errorf("model %s: %w", src, err)
 	}

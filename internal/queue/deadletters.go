@@ -93,7 +93,7 @@ func (c *Client) deleteDead(ctx context.Context, sequence uint64) (deleted bool,
 		if !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
 			return err
 		}
-		if _, getErr := stream.GetMsg(ctx, sequence); !errors.Is(getErr, jetstream.ErrMsgNotFound) {
+		if msg, getErr := c.askLeader(ctx, c.names.DeadStream(), messageAt{Sequence: sequence}); msg != nil || getErr != nil {
 			return errors.Join(err, getErr)
 		}
 		return nil // it is gone

@@ -12,10 +12,9 @@ import (
 // Repair deletes the consumer of a priority and model and makes it anew, as the layout says but for its AckWait and
 // its pause, which it keeps. The new one has all jobs of the queue before it, stranded ones too.
 //
-// Jobs that run lose their lease and are delivered again, at once and as if for the first time. Who runs them ends
-// them as any job whose lease is lost: a success is stored and recorded, by whichever worker is first, and nothing
-// else is said of them. So nothing is lost or doubled, and some pictures are drawn twice. That is why it is a
-// command for people.
+// Jobs that run are delivered again, at once and as if for the first time. Who runs them is not told, for the new
+// consumer answers their heartbeats, too: whichever worker is first stores and records how the job ended. So nothing is
+// lost or doubled, and some pictures are drawn twice. That is why it is a command for people.
 //
 // A crash in between leaves no consumer: run it again, or let a worker that may make one.
 func (c *Client) Repair(ctx context.Context, l Layout, priority, model string) error {

@@ -45,6 +45,17 @@ func (r *replica) get(subject string) *jetstream.RawStreamMsg {
 	return r.last[subject]
 }
 
+func (r *replica) at(sequence uint64) *jetstream.RawStreamMsg {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.last {
+		if m.Sequence == sequence {
+			return m
+		}
+	}
+	return nil
+}
+
 // lag has a replica of a stream answer whoever does not ask the leader. It knows nothing of what is stored from now on,
 // unless the function returned is called. It ends with the test.
 func lag(t *testing.T, c *Client, stream string) (catchUp func()) {
@@ -98,9 +109,14 @@ func lag(t *testing.T, c *Client, stream string) (catchUp func()) {
 	many, err := c.nc.Subscribe(prefix, func(request *nats.Msg) {
 		var asked struct {
 			Subjects []string `json:"multi_last"`
+			Sequence uint64   `json:"seq"`
 		}
 		if err := json.Unmarshal(request.Data, &asked); err != nil {
 			t.Error(err)
+		}
+		if m := known.at(asked.Sequence); m != nil {
+			respond(request, direct(m, 0))
+			return
 		}
 		var found []*jetstream.RawStreamMsg
 		for _, subject := range asked.Subjects {
@@ -207,18 +223,34 @@ func TestRegisterModelOfALaggingReplica(t *testing.T) {
 func TestRetryJobOfALaggingReplica(t *testing.T) {
 	t.Parallel()
 	_, c := newQueue(t, Layout{})
-	catchUp := func() {}
 	for retry := range 3 {
 		r := result(Failed, retry, "w")
 		if stored, err := c.Record(t.Context(), r); !stored || err != nil {
 			t.Fatal(stored, err)
 		}
 		if retry == 1 {
-			catchUp = lag(t, c, "RESULTS")
+			lag(t, c, "RESULTS")
 		}
 	}
-	time.AfterFunc(200*time.Millisecond, catchUp)
 	if id, err := c.RetryJob(t.Context(), chunk(7, 1)[0]); err != nil || id.Retry != 3 {
 		t.Errorf("%v, %v; want retry 3", id.MsgID(), err)
+	}
+}
+
+// A dead letter that somebody else has just deleted is gone.
+func TestDeleteDeadOfALaggingReplica(t *testing.T) {
+	t.Parallel()
+	_, c := newQueue(t, Layout{})
+	if _, err := c.js.Publish(t.Context(), "dead.b.7", []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.stream(t.Context(), "DEAD"); err != nil { // as it was when replicas answered
+		t.Fatal(err)
+	}
+	lag(t, c, "DEAD")
+	for _, want := range []bool{true, false} {
+		if deleted, err := c.deleteDead(t.Context(), 1); err != nil || deleted != want {
+			t.Errorf("%v, %v; want %v", deleted, err, want)
+		}
 	}
 }

@@ -71,8 +71,7 @@ func (a *absence) tooLong(err error, limit time.Duration) bool {
 // errAgain is what an op returns that lost a compare-and-swap and wants to look again.
 var errAgain = errors.New("another client was faster")
 
-// errUnsettled is what meets an earlier write that is not stored yet by who answers: the leader of a replicated stream, or
-// another replica.
+// errUnsettled is a write that was refused because of one that the leader of a replicated stream has not stored yet.
 var errUnsettled = errors.New("an earlier write is not stored yet")
 
 // again turns the error of a lost compare-and-swap into errAgain.

@@ -12,6 +12,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/logging"
 	"go.opentelemetry.io/otel/trace"
@@ -76,9 +77,12 @@ func (s *Store) Close() { s.http.closeIdle() }
 
 // loadConfig reads environment, files and roles as the SDK does; fields of c go before them.
 func loadConfig(ctx context.Context, c Config) (aws.Config, error) {
+	// It asks for the credentials of roles. The SDK has every call wait for the answer to the first one's question, which without a bound may never come.
+	asking := awshttp.NewBuildableClient().WithTimeout(c.AttemptTimeout)
 	options := []func(*config.LoadOptions) error{
 		config.WithDefaultRegion(DefaultRegion),
-		config.WithHTTPClient(awshttp.NewBuildableClient()),
+		config.WithHTTPClient(asking),
+		config.WithEndpointCredentialOptions(func(o *endpointcreds.Options) { o.HTTPClient = asking }), // which has one of its own
 	}
 	if c.Region != "" {
 		options = append(options, config.WithRegion(c.Region))

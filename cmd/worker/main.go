@@ -92,7 +92,7 @@ func run(ctx context.Context, forget func(), args []string, getenv func(string) 
 // root is the program: command, the commands below it, and their manuals for a terminal of a width.
 func root(start func(*settings) error, forget func(), getenv func(string) string, width int) *cobra.Command {
 	cmd := command(start, getenv)
-	cmd.AddCommand(benchCommand(forget, getenv), warmCommand(forget, getenv), doctorCommand(forget, getenv))
+	cmd.AddCommand(benchCommand(forget, getenv), warmCommand(forget, getenv), doctorCommand(forget, getenv), cacheCommand(getenv))
 	completions().Complete(cmd)
 	manual.Install(cmd, manual.Options{Getenv: getenv, Version: version(), Width: width, Invalid: config})
 	return cmd

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // shelf is a source's folder in the cache.
@@ -47,7 +48,7 @@ func (s shelf) reference(src source) string {
 	if src.kind == kindHub {
 		name = url.PathEscape(src.revision)
 	}
-	return filepath.Join(s.dir, "refs", name)
+	return filepath.Join(s.dir, refsDir, name)
 }
 
 // last returns the folder of the version that the source's name had when it was last asked, if it is here whole.
@@ -105,7 +106,7 @@ func writeFile(name, text string) (err error) {
 type partial struct{ dir string }
 
 func (s shelf) partial(version string) partial {
-	return partial{filepath.Join(s.dir, "partial", version)}
+	return partial{filepath.Join(s.dir, partialDir, version)}
 }
 
 // files is the folder that becomes the model's.
@@ -139,17 +140,24 @@ func (p partial) tree() string { return filepath.Join(p.dir, "tree") }
 
 // size is the bytes that were downloaded.
 func (p partial) size() int64 {
-	var n int64
-	// What cannot be read counts as not there.
-	_ = filepath.WalkDir(p.dir, func(_ string, d fs.DirEntry, err error) error {
+	n, _ := measure(p.dir)
+	return n
+}
+
+// measure returns how many bytes the files below dir have, and when the last of them was written. What cannot be read counts as not there.
+func measure(dir string) (bytes int64, written time.Time) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error { // as said
 		if err == nil && d.Type().IsRegular() {
 			if info, err := d.Info(); err == nil {
-				n += info.Size()
+				bytes += info.Size()
+				if info.ModTime().After(written) {
+					written = info.ModTime()
+				}
 			}
 		}
 		return nil
 	})
-	return n
+	return bytes, written
 }
 
 // publish gives a whole version its name, and removes what is left of others that were interrupted.
@@ -161,7 +169,7 @@ func (s shelf) publish(p partial, version string) (string, error) {
 	if err := syncDir(s.dir); err != nil {
 		return "", err
 	}
-	return dir, os.RemoveAll(filepath.Join(s.dir, "partial"))
+	return dir, os.RemoveAll(filepath.Join(s.dir, partialDir))
 }
 
 // syncDir makes names last.

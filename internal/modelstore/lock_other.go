@@ -8,7 +8,7 @@ import (
 )
 
 // lock does nothing where files cannot be locked: two processes that want one model must not start at once there.
-func (s *Store) lock(_ context.Context, _ source, shelf shelf) (unlock func(), err error) {
+func (s *Store) lock(_ context.Context, shelf shelf) (unlock func(), err error) {
 	if err := os.MkdirAll(shelf.dir, 0o755); err != nil {
 		return nil, explain(err, shelf.dir)
 	}

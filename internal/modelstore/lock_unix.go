@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// lock takes the shelf for this process and source; another one that downloads it is waited for. The system lets it go with the process, however that ends.
-func (s *Store) lock(ctx context.Context, src source, shelf shelf) (unlock func(), err error) {
+// lock takes the shelf for this process; another one that downloads it is waited for. The system lets it go with the process, however that ends.
+func (s *Store) lock(ctx context.Context, shelf shelf) (unlock func(), err error) {
 	if err := os.MkdirAll(shelf.dir, 0o755); err != nil {
 		return nil, explain(err, shelf.dir)
 	}
@@ -30,7 +30,7 @@ func (s *Store) lock(ctx context.Context, src source, shelf shelf) (unlock func(
 			return nil, errors.Join(err, f.Close())
 		}
 		if !said {
-			s.config.Logger.Info("another process downloads this model: waiting for it", slog.String("model", src.String()), slog.String("folder", shelf.dir))
+			s.config.Logger.Info("another process downloads this model: waiting for it", slog.String("folder", shelf.dir))
 			said = true
 		}
 		select {

@@ -86,6 +86,11 @@ func (s *Store) Fetch(ctx context.Context, source string) (dir string, err error
 		}
 	}()
 	shelf := s.shelf(src)
+	defer func() { // of what is returned
+		if err == nil {
+			touch(dir)
+		}
+	}()
 	if dir, ok := shelf.complete(src.pinned()); ok {
 		return dir, nil
 	}
@@ -109,7 +114,7 @@ func (s *Store) Fetch(ctx context.Context, source string) (dir string, err error
 	if dir, ok := shelf.complete(l.version); ok {
 		return dir, shelf.remember(src, l.version)
 	}
-	unlock, err := s.lock(ctx, src, shelf)
+	unlock, err := s.lock(ctx, shelf)
 	if err != nil {
 		return "", err
 	}

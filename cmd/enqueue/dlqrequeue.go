@@ -81,7 +81,7 @@ type (
 )
 
 func (a *app) dlqRequeue(ctx context.Context, c *queue.Client, f *deadFlags, targets []target) error {
-	r := requeuing{app: a, client: c, json: f.json, touched: map[string]bool{}, sum: requeueSummary{Type: "summary"}}
+	r := requeuing{app: a, client: c, json: f.json, sum: requeueSummary{Type: "summary"}}
 	for d, err := range f.letters(ctx, c, targets) {
 		if err == nil {
 			err = r.requeue(ctx, d)
@@ -102,15 +102,14 @@ func (a *app) dlqRequeue(ctx context.Context, c *queue.Client, f *deadFlags, tar
 // requeuing puts dead letters back and tells of it.
 type requeuing struct {
 	*app
-	client  *queue.Client
-	json    bool
-	touched map[string]bool // batches
-	sum     requeueSummary
+	client *queue.Client
+	json   bool
+	sum    requeueSummary
 }
 
 // requeue puts back one. What cannot be put back is no error.
 func (r *requeuing) requeue(ctx context.Context, d queue.DeadMessage) error {
-	id, err := ops.Requeue(ctx, r.client, d, r.touched)
+	id, err := ops.Requeue(ctx, r.client, d)
 	switch {
 	case errors.Is(err, queue.ErrNotRequeued), errors.Is(err, queue.ErrJobCancelled):
 		r.sum.Kept++

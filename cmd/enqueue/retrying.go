@@ -148,7 +148,7 @@ func (k *bucketKeys) has(ctx context.Context, bucket, key string) (bool, error) 
 
 // fromLetters puts jobs back from their dead letters.
 func (r *retrying) fromLetters(ctx context.Context) error {
-	q := requeuing{app: r.app, client: r.client, json: r.flags.json, touched: map[string]bool{r.batch: true}}
+	q := requeuing{app: r.app, client: r.client, json: r.flags.json}
 	for d, err := range r.client.DeadLetters(ctx, queue.DeadFilter{Batch: r.batch}) {
 		if err != nil {
 			return err
@@ -196,6 +196,7 @@ func (r *retrying) fromRows(ctx context.Context, record queue.Batch) (err error)
 	if r.plan.Defaults.Model == "" {
 		r.plan.Defaults.Model = model
 	}
+	var between error // two chunks
 	_, err = batch.Again(ctx, r.client, batch.Repetition{
 		Record: record, Priority: r.flags.priority, Plan: *r.plan,
 		Wanted:  func(index int64) bool { return r.wanted[index] },
@@ -209,6 +210,9 @@ func (r *retrying) fromRows(ctx context.Context, record queue.Batch) (err error)
 					_ = writeLine(r.stdout, requeuedLine{"requeued", id.String(), id.Batch, id.Index, id.Retry})
 				}
 			}
+			if len(r.wanted) > 0 { // others may have found the batch done, and written its counts down
+				between = errors.Join(between, batch.KeepSummary(ctx, r.client, r.batch, nil))
+			}
 		},
 		OnFull: func(wait time.Duration) {
 			r.logger.WarnContext(ctx, "the queue is full: waiting for room", slog.Duration("wait", wait.Round(time.Millisecond)))
@@ -217,7 +221,7 @@ func (r *retrying) fromRows(ctx context.Context, record queue.Batch) (err error)
 	if errors.Is(err, batch.ErrIncomplete) {
 		return input(fmt.Errorf("%w: enqueue the rest first", err))
 	}
-	return err
+	return errors.Join(err, between)
 }
 
 // tell tells what was done.

@@ -166,7 +166,6 @@ func (o Orders) Retry(ctx context.Context, id string, index int64, what string) 
 		if err != nil {
 			return err
 		}
-		touched := map[string]bool{}
 		for d, err := range c.DeadLetters(ctx, queue.DeadFilter{Batch: id}) {
 			if err != nil {
 				return err
@@ -174,7 +173,7 @@ func (o Orders) Retry(ctx context.Context, id string, index int64, what string) 
 			if !d.HasID || !wanted[d.ID.Index] {
 				continue
 			}
-			_, err := ops.Requeue(ctx, c, d, touched)
+			_, err := ops.Requeue(ctx, c, d)
 			switch {
 			case errors.Is(err, queue.ErrNotRequeued), errors.Is(err, queue.ErrJobCancelled):
 				kept = err
@@ -235,7 +234,6 @@ func failed(ctx context.Context, c *queue.Client, id string, index int64) (map[i
 func (o Orders) Requeue(ctx context.Context, letters []uint64) (int64, error) {
 	var put int64
 	var kept []error
-	touched := map[string]bool{}
 	err := o.work(ctx, func(ctx context.Context, c *queue.Client) error {
 		for _, sequence := range letters {
 			p, err := c.PageDead(ctx, "", sequence-1, 1)
@@ -246,7 +244,7 @@ func (o Orders) Requeue(ctx context.Context, letters []uint64) (int64, error) {
 				kept = append(kept, fmt.Errorf("there is no dead letter %d any more", sequence))
 				continue
 			}
-			_, err = ops.Requeue(ctx, c, p.Entries[0], touched)
+			_, err = ops.Requeue(ctx, c, p.Entries[0])
 			switch {
 			case errors.Is(err, queue.ErrNotRequeued), errors.Is(err, queue.ErrJobCancelled):
 				kept = append(kept, err)

@@ -113,32 +113,40 @@ func (k *Cancellations) run(ctx context.Context) {
 	}
 }
 
-// open makes the reader ready. A bucket that was made anew is read from its beginning.
+// open makes the reader ready. A bucket that was made anew is read from its beginning. The consumer comes first: of a
+// bucket that is made anew behind it, it is a consumer no more, and is opened again.
 func (k *Cancellations) open(ctx context.Context) error {
 	r := &k.reader
-	if r.consumer != nil {
-		return nil
-	}
-	var made time.Time
-	err := r.client.try(ctx, "watching "+r.filter, func(ctx context.Context) error {
-		s, err := r.client.js.Stream(ctx, r.stream)
-		if err != nil {
+	for r.consumer == nil {
+		if err := r.open(ctx); err != nil {
 			return err
 		}
-		made = s.CachedInfo().Created
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if !made.Equal(k.made) {
-		k.made, r.after = made, 0
+		var made time.Time
+		err := r.client.try(ctx, "watching "+r.filter, func(ctx context.Context) error {
+			s, err := r.client.js.Stream(ctx, r.stream)
+			if err != nil {
+				return err
+			}
+			made = s.CachedInfo().Created
+			return nil
+		})
+		if err != nil {
+			r.forget()
+			return err
+		}
+		if made.Equal(k.made) {
+			continue
+		}
+		if k.made = made; r.after > 0 { // the consumer begins in the middle
+			r.after = 0
+			r.forget()
+		}
 		k.mu.Lock()
 		clear(k.batches)
 		clear(k.jobs)
 		k.mu.Unlock()
 	}
-	return r.open(ctx)
+	return nil
 }
 
 // read takes one entry of the bucket in, a deletion included.

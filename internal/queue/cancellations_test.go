@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/stipple-ai/stipple/internal/local/natsd"
 )
 
@@ -200,4 +202,37 @@ func TestWatchCancelledOfNoBucket(t *testing.T) {
 	if _, err := c.WatchCancelled(t.Context()); !errors.Is(err, ErrMissing) {
 		t.Errorf("%v, want ErrMissing", err)
 	}
+}
+
+// renewing is a JetStream in which the bucket of batches is made anew right before the second consumer of it.
+type renewing struct {
+	jetstream.JetStream
+	renew     func()
+	consumers int
+}
+
+func (r *renewing) CreateConsumer(ctx context.Context, stream string, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	if r.consumers++; r.consumers == 2 {
+		r.renew()
+	}
+	return r.JetStream.CreateConsumer(ctx, stream, cfg)
+}
+
+// However a bucket is made anew while it is opened, it is read from its beginning.
+func TestWatchCancelledOfABucketMadeAnewMeanwhile(t *testing.T) {
+	t.Parallel()
+	s, c := newQueue(t, Layout{})
+	for _, batch := range []string{"a", "b", "c"} {
+		cancelBatch(t, c, batch)
+	}
+	watcher := connect(t, s, Config{})
+	watcher.js = &renewing{JetStream: watcher.js, renew: func() {
+		if err := c.js.DeleteKeyValue(t.Context(), "batches"); err != nil {
+			t.Error(err)
+		}
+		setup(t, c, Layout{})
+		cancelBatch(t, c, "d")
+	}}
+	k := watchCancelled(t, watcher) // the first consumer tells what is so far, the second what comes
+	eventually(t, "the new bucket is read", func() bool { return k.Cancelled("d", 1) && !k.Cancelled("a", 1) })
 }

@@ -108,7 +108,9 @@ func (c *Client) retries(ctx context.Context, jobs []Message) (map[int64]int, er
 	}
 	// Under a retry that a job has had, its message would be taken for one that is done. So a replica that does not know
 	// the newest result is not believed, and the leader is asked for each.
-	if !slices.ContainsFunc(records, func(r *jetstream.RawStreamMsg) bool { return r.Subject == newest.Subject && r.Sequence >= newest.Sequence }) {
+	if !slices.ContainsFunc(records, func(r *jetstream.RawStreamMsg) bool {
+		return r.Subject == newest.Subject && r.Sequence >= newest.Sequence
+	}) {
 		records = nil
 		for _, subject := range subjects {
 			r, err := c.leaderGet(ctx, c.names.ResultsStream(), messageAt{Last: subject})

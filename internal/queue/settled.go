@@ -36,11 +36,19 @@ func (c *Client) Settled(ctx context.Context, batch string) (last uint64, settle
 	return last, err == nil, err
 }
 
-// lastResult returns the sequence of the last result of a batch, 0 for none.
+// lastResult returns the sequence of the last result of a batch, 0 for none. A damaged one, which nobody is told of, is
+// none.
 func (c *Client) lastResult(ctx context.Context, batch string) (uint64, error) {
 	msg, err := c.leaderGet(ctx, c.names.ResultsStream(), messageAt{Last: c.names.ResultFilter(batch)})
 	if msg == nil || err != nil {
 		return 0, err
 	}
-	return msg.Sequence, nil
+	if _, damage := DecodeResult(msg.Data); damage == nil {
+		return msg.Sequence, nil
+	}
+	newest, err := c.NewestResults(ctx, batch, 0, pageMost)
+	if len(newest) == 0 || err != nil {
+		return 0, err
+	}
+	return newest[0].Sequence, nil
 }

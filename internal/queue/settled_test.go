@@ -42,3 +42,20 @@ func TestSettled(t *testing.T) {
 	}
 	want(true, 4) // nobody can tell whose that is
 }
+
+// A damaged result, which no follower is told of, is not the last one to be waited for.
+func TestSettledWithADamagedResult(t *testing.T) {
+	t.Parallel()
+	_, c := newQueue(t, Layout{})
+	for _, want := range []uint64{0, 2} {
+		if _, err := c.js.Publish(t.Context(), "results.b.9", []byte("{")); err != nil {
+			t.Fatal(err)
+		}
+		if last, settled, err := c.Settled(t.Context(), "b"); last != want || !settled || err != nil {
+			t.Errorf("last %d, settled %v, %v; want %d", last, settled, err, want)
+		}
+		if want == 0 {
+			record(t, c, "b", 1, 0)
+		}
+	}
+}

@@ -64,13 +64,17 @@ func (g *Generator) normal16(d *[blockSize]float32) {
 // d[j+8] become the cosine and the sine of one pair.
 func boxMuller(d *[blockSize]float32) {
 	const twoPi = float32(2 * math.Pi)
-	for j := range blockSize / 2 {
-		u1, u2 := 1-d[j], d[j+8] // u1 in (0, 1]: its logarithm is finite
-		radius := sqrt(-2 * log(u1))
-		sin, cos := sincos(twoPi * u2)
+	var u1, u2 eight
+	for j := range u1 {
+		u1[j], u2[j] = 1-d[j], twoPi*d[j+8] // u1 in (0, 1]: its logarithm is finite
+	}
+	u1.log()
+	sin, cos := u2.sincos()
+	for j, l := range u1 {
+		radius := sqrt(-2 * l)
 		// Torch scales by the deviation 1 and adds the mean 0, which turns -0 into +0.
-		d[j] = float32(radius*cos) + 0
-		d[j+8] = float32(radius*sin) + 0
+		d[j] = float32(radius*cos[j]) + 0
+		d[j+8] = float32(radius*sin[j]) + 0
 	}
 }
 

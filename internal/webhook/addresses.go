@@ -29,15 +29,9 @@ type address struct {
 // first reports whether something else was said of a batch last, and notes that this is said now: what concerns all
 // events of a batch is said once.
 func (a *addresses) first(batch, what string) bool {
-	a.mu.Lock()
-	found := a.known[batch]
-	a.mu.Unlock()
-	if found.said == what {
-		return false
-	}
-	found.said = what
-	a.note(batch, found)
-	return true
+	said := ""
+	a.note(batch, func(found *address) { said, found.said = found.said, what })
+	return said != what
 }
 
 // of is the webhook of a batch; "" for none, or for one that has ended.
@@ -50,8 +44,7 @@ func (a *addresses) of(ctx context.Context, batch string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		found.url, found.until = url, now.Add(a.age)
-		a.note(batch, found)
+		found = a.note(batch, func(found *address) { found.url, found.until = url, now.Add(a.age) })
 	}
 	if found.url == found.ended {
 		return "", nil
@@ -61,16 +54,14 @@ func (a *addresses) of(ctx context.Context, batch string) (string, error) {
 
 // end notes that a receiver wants no more of a batch. A process that is started anew is told so again.
 func (a *addresses) end(batch, url string) {
-	a.mu.Lock()
-	found := a.known[batch]
-	a.mu.Unlock()
-	found.ended = url
-	a.note(batch, found)
+	a.note(batch, func(found *address) { found.ended = url })
 }
 
-func (a *addresses) note(batch string, what address) {
+// note changes what is known of a batch, and returns it.
+func (a *addresses) note(batch string, change func(*address)) address {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	found := a.known[batch]
 	if len(a.known) >= manyBatches {
 		now := time.Now()
 		for id, old := range a.known {
@@ -79,5 +70,7 @@ func (a *addresses) note(batch string, what address) {
 			}
 		}
 	}
-	a.known[batch] = what
+	change(&found)
+	a.known[batch] = found
+	return found
 }

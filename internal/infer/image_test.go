@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stipple-ai/stipple/internal/infer/rng"
 )
 
 func TestBadImages(t *testing.T) {
@@ -33,6 +35,32 @@ func TestBadImages(t *testing.T) {
 	}
 	if want := []byte{0, 128, 140, 0, 128, 153, 255, 127, 166, 255, 191, 178}; !slices.Equal(img.Pix, want) {
 		t.Errorf("got %v, want %v", img.Pix, want)
+	}
+}
+
+// TestEightBits holds the rounding against its definition: at every half, beside it, and far outside.
+func TestEightBits(t *testing.T) {
+	values := []float32{-3e38, -2, 2, 3e38}
+	for i := range 2 * 255 {
+		half := float32(i)/255 - 1
+		values = append(values, half, math.Nextafter32(half, -2), math.Nextafter32(half, 2))
+	}
+	for _, v := range values {
+		clamped := min(max(v/2+0.5, 0), 1)
+		if got, want := eightBits(v), byte(math.RoundToEven(float64(clamped*255))); got != want {
+			t.Errorf("%v gives %d, want %d", v, got, want)
+		}
+	}
+}
+
+// BenchmarkImage makes 8 bits of what a decoder gives for 512² pixels.
+func BenchmarkImage(b *testing.B) {
+	v := make([]float32, 3*512*512)
+	rng.New(1).Normal(v)
+	for b.Loop() {
+		if _, err := newImage(v, 512, 512); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stipple-ai/stipple/internal/batch"
 	"github.com/stipple-ai/stipple/internal/gallery"
+	"github.com/stipple-ai/stipple/internal/ops"
 )
 
 // runDemo is `dev demo`.
@@ -104,7 +105,7 @@ func reportDemo(w io.Writer, c *config, page gallery.Page, took time.Duration) e
 		}
 		return demoFailure(failed, len(page.Pictures))
 	}
-	fmt.Fprintf(w, "%s in %s, %.1f images/s; with starting and stopping everything %s\n\n", count(drawn, "picture"),
+	fmt.Fprintf(w, "%s in %s, %.1f images/s; with starting and stopping everything %s\n\n", ops.Plural(drawn, "picture"),
 		gallery.FormatDuration(page.Took), float64(drawn)/page.Took.Seconds(), gallery.FormatDuration(took))
 	fmt.Fprintf(w, "  %s   each picture, its prompt and where its time went; open it in a browser\n", filepath.Join(c.outAs, pageFile))
 	if drawn > 0 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stipple-ai/stipple/internal/batch"
 	"github.com/stipple-ai/stipple/internal/gallery"
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/otel"
 	"github.com/stipple-ai/stipple/internal/queue"
 	"github.com/stipple-ai/stipple/internal/upload"
@@ -148,7 +149,7 @@ func (o ordered) page(traces map[string][]gallery.Span) gallery.Page {
 		}
 		page.Pictures = append(page.Pictures, p)
 	}
-	page.Title = fmt.Sprintf("%s, %s", count(len(o.jobs), "prompt"), count(drawn, "picture"))
+	page.Title = fmt.Sprintf("%s, %s", ops.Plural(len(o.jobs), "prompt"), ops.Plural(drawn, "picture"))
 	page.Lede = fmt.Sprintf("Each prompt went as a job through NATS JetStream to a worker, which drew it with %s on ONNX Runtime and put it into an S3 bucket, and left a trace on its way.", o.model.Name)
 	return page
 }
@@ -160,11 +161,3 @@ func tracing(t *otel.Telemetry) batch.Tracing {
 
 // fail marks a span as failed, if err is one.
 func fail(span trace.Span, err error) { otel.Fail(span, err, queue.ErrorType(err)) }
-
-// count writes a number of things.
-func count(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprintf("%d %s", n, noun)
-}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 )
 
@@ -17,7 +18,7 @@ func (b *batchStatus) write(w io.Writer, now time.Time) {
 	if b.State == queue.BatchEnqueuing {
 		state = fmt.Sprintf("%s, %d of %d sent", b.State, b.Sent, b.Total)
 	}
-	line("batch", "%s  %s, %s", b.BatchID, state, count(b.Total, "job"))
+	line("batch", "%s  %s, %s", b.BatchID, state, ops.Plural(b.Total, "job"))
 	if !b.Created.IsZero() {
 		line("begun", "%s (%s UTC)", ago(b.Created, now), b.Created.UTC().Format(time.DateTime))
 	}

@@ -124,7 +124,7 @@ func wasOrWere(n uint64, noun string) string {
 	if n == 1 {
 		return "1 " + noun + " was"
 	}
-	return count(int64(n), noun) + " were"
+	return ops.Plural(n, noun) + " were"
 }
 
 // callers marks an error that the caller has to mend as such.

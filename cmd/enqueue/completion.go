@@ -13,6 +13,7 @@ import (
 	"github.com/stipple-ai/stipple/internal/flagenv"
 	"github.com/stipple-ai/stipple/internal/infer/schedule"
 	"github.com/stipple-ai/stipple/internal/manual"
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 	"github.com/stipple-ai/stipple/internal/upload"
 )
@@ -109,7 +110,7 @@ func (a *app) knownBatches(cmd *cobra.Command) []string {
 		now := time.Now()
 		var words []string
 		for _, b := range all[:min(len(all), offered)] {
-			words = append(words, fmt.Sprintf("%s\t%s, %s, %s", b.ID, b.State, count(b.Total, "job"), ago(b.Created, now)))
+			words = append(words, fmt.Sprintf("%s\t%s, %s, %s", b.ID, b.State, ops.Plural(b.Total, "job"), ago(b.Created, now)))
 		}
 		return words, err
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stipple-ai/stipple/internal/flagenv"
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 )
 
@@ -70,7 +71,7 @@ func (a *app) dlqPurge(ctx context.Context, c *queue.Client, f *purgeFlags, batc
 		n, err := c.PurgeDead(ctx, f.filter(id))
 		deleted += n
 		if err != nil {
-			return fmt.Errorf("after %s: %w", count(int64(deleted), "letter"), err)
+			return fmt.Errorf("after %s: %w", ops.Plural(deleted, "letter"), err)
 		}
 	}
 	if f.json {
@@ -79,6 +80,6 @@ func (a *app) dlqPurge(ctx context.Context, c *queue.Client, f *purgeFlags, batc
 			Deleted uint64 `json:"deleted"`
 		}{"purged", deleted})
 	}
-	fmt.Fprintf(a.stdout, "deleted %s\n", count(int64(deleted), "dead letter"))
+	fmt.Fprintf(a.stdout, "deleted %s\n", ops.Plural(deleted, "dead letter"))
 	return nil
 }

@@ -94,7 +94,7 @@ func (a *app) dlqRequeue(ctx context.Context, c *queue.Client, f *deadFlags, tar
 		return err
 	}
 	if r.sum.Kept > 0 {
-		return fmt.Errorf("%s could not be put back: see above: %w", count(r.sum.Kept, "job"), errJobsFailed)
+		return fmt.Errorf("%s could not be put back: see above: %w", ops.Plural(r.sum.Kept, "job"), errJobsFailed)
 	}
 	return nil
 }

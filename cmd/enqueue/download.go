@@ -113,7 +113,7 @@ func (f *fetching) wait() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.failed == nil && f.missing > 0 {
-		return fmt.Errorf("%s %w", count(int64(f.missing), "picture"), errNotDownloaded)
+		return fmt.Errorf("%s %w", ops.Plural(f.missing, "picture"), errNotDownloaded)
 	}
 	return f.failed
 }

@@ -57,7 +57,7 @@ func (a *app) dryRun(ctx context.Context, f *enqueueFlags, c batch.Census) error
 		model = fmt.Sprint(e.Models)
 	}
 	fmt.Fprintf(a.stdout, "%s make %s in %s, about %s in the queue\nmodel  %s\n",
-		count(e.Rows, "row"), count(e.Jobs, "job"), count(e.Chunks, "chunk"), size(e.Bytes), model)
+		ops.Plural(e.Rows, "row"), ops.Plural(e.Jobs, "job"), ops.Plural(e.Chunks, "chunk"), size(e.Bytes), model)
 	if e.Steps > 0 {
 		fmt.Fprintf(a.stdout, "steps  %d, %.4g a picture\n", e.Steps, float64(e.Steps)/float64(e.Jobs))
 	}
@@ -173,7 +173,7 @@ func (f *enqueueFlags) addPace(ctx context.Context, c batch.Census, e *estimate)
 	case len(workers) == 0:
 		return fmt.Sprintf("no worker of these models was heard within %v", ops.HearFor), nil
 	case e.Pace.StepsPerSecond == 0:
-		return fmt.Sprintf("%s is heard, and none is drawing", count(int64(len(workers)), "worker")), nil
+		return fmt.Sprintf("%s is heard, and none is drawing", ops.Plural(len(workers), "worker")), nil
 	case e.Steps == 0:
 		return "the steps of a model are not known", nil
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stipple-ai/stipple/internal/gallery"
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 )
 
@@ -97,7 +98,7 @@ func (c *gridCells) title() string {
 			return shorten(prompt, 120)
 		}
 	}
-	return count(int64(len(c.jobs)), "picture")
+	return ops.Plural(len(c.jobs), "picture")
 }
 
 // subtitle is what it varies, and which batch it is.

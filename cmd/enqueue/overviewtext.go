@@ -115,7 +115,7 @@ func isOrAre(n int64, noun string) string {
 	if n == 1 {
 		return "1 " + noun + " is"
 	}
-	return count(n, noun) + " are"
+	return ops.Plural(n, noun) + " are"
 }
 
 func themOrIt(n int64) string {

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/stipple-ai/stipple/internal/batch"
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 	"github.com/stipple-ai/stipple/internal/terminal"
 )
@@ -66,7 +67,7 @@ const traceWidth = 32
 
 func (p *textPrinter) begin(h heading) {
 	p.total = h.Total
-	fmt.Fprintf(p.out, "batch   %s  (%s, %s priority)\nresume  %s\n", h.Batch, count(h.Total, "job"), h.Priority, h.Resume)
+	fmt.Fprintf(p.out, "batch   %s  (%s, %s priority)\nresume  %s\n", h.Batch, ops.Plural(h.Total, "job"), h.Priority, h.Resume)
 	if h.TraceID != "" {
 		fmt.Fprintf(p.out, "trace   %s\n", h.TraceID)
 	}
@@ -95,7 +96,7 @@ func (p *textPrinter) jobs(jobs []batch.Published) {
 		left := max(p.width-idWidth-traceWidth-seedWidth-7, 10)
 		fmt.Fprintf(w, "%-*s  %-*s  %*s  %s\n", idWidth, id, traceWidth, trace, seedWidth, seed, shorten(printable(queue.Or(j.Job.Prompt, "")), left))
 		if p.shown == maxShown && p.total > maxShown {
-			fmt.Fprintf(w, "… and %s more (--json lists all)\n", count(p.total-maxShown, "job"))
+			fmt.Fprintf(w, "… and %s more (--json lists all)\n", ops.Plural(p.total-maxShown, "job"))
 		}
 	}
 }
@@ -105,9 +106,9 @@ func (p *textPrinter) submitted(r batch.Receipt) {
 	case r.Before == r.Total:
 		fmt.Fprintf(p.out, "\nnothing to do: %s of this batch were in the queue already\n", all(r.Total, "job"))
 	case r.Before > 0:
-		fmt.Fprintf(p.out, "\nenqueued %s; %s were in the queue already\n", count(r.Total-r.Before, "job"), count(r.Before, "job"))
+		fmt.Fprintf(p.out, "\nenqueued %s; %s were in the queue already\n", ops.Plural(r.Total-r.Before, "job"), ops.Plural(r.Before, "job"))
 	default:
-		fmt.Fprintf(p.out, "\nenqueued %s\n", count(r.Total, "job"))
+		fmt.Fprintf(p.out, "\nenqueued %s\n", ops.Plural(r.Total, "job"))
 	}
 }
 
@@ -162,19 +163,11 @@ func (p *textPrinter) ended(o outcome) string {
 	return p.style.Green(o.String())
 }
 
-// count is a number with its noun.
-func count(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.FormatInt(n, 10) + " " + noun + "s"
-}
-
 func all(n int64, noun string) string {
 	if n == 1 {
 		return "the " + noun
 	}
-	return "all " + count(n, noun)
+	return "all " + ops.Plural(n, noun)
 }
 
 // printable is text from outside with what could steer a terminal replaced.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/upload"
 )
 
@@ -93,7 +94,7 @@ func (a *app) prune(ctx context.Context, f *pruneFlags) error {
 	if f.dryRun {
 		verb = "would delete"
 	}
-	fmt.Fprintf(a.stdout, "%s %d of %s below s3://%s/%s (%s)\n", verb, p.Deleted, count(p.Checkpoints, "checkpoint"), p.Bucket, p.Prefix, size(p.Bytes))
+	fmt.Fprintf(a.stdout, "%s %d of %s below s3://%s/%s (%s)\n", verb, p.Deleted, ops.Plural(p.Checkpoints, "checkpoint"), p.Bucket, p.Prefix, size(p.Bytes))
 	return err
 }
 

@@ -231,7 +231,7 @@ func (r *retrying) tell() error {
 	}
 	l := r.told
 	if r.flags.failed {
-		fmt.Fprintf(r.stdout, "%s failed\n", count(l.Failed, "job"))
+		fmt.Fprintf(r.stdout, "%s failed\n", ops.Plural(l.Failed, "job"))
 	}
 	if r.flags.missing {
 		fmt.Fprintf(r.stdout, "%s missing\n", isOrAre(l.Missing, "picture"))
@@ -245,7 +245,7 @@ func (r *retrying) why() error {
 	if r.told.Left == 0 {
 		return nil
 	}
-	left := count(r.told.Left, "job")
+	left := ops.Plural(r.told.Left, "job")
 	if r.plan != nil {
 		return fmt.Errorf("%s could not be put back: %w", left, errJobsFailed)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stipple-ai/stipple/internal/batch"
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 )
 
@@ -59,7 +60,7 @@ func (a *app) waitCommand() *cobra.Command {
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return input(fmt.Errorf("%s takes %s, and got %s (`%s -h` shows how)", cmd.CommandPath(), what, count(int64(len(args)), "argument"), cmd.CommandPath()))
+			return input(fmt.Errorf("%s takes %s, and got %s (`%s -h` shows how)", cmd.CommandPath(), what, ops.Plural(len(args), "argument"), cmd.CommandPath()))
 		}
 		return nil
 	}

@@ -77,7 +77,7 @@ func (x *Inquiry) askLetter(ctx context.Context, c *queue.Client) error {
 		x.Explanation.TraceID, x.Explanation.Attempt = d.TraceID, d.Attempts
 	}
 	x.Explanation.Why = fmt.Sprintf("it is a dead letter since %s UTC, after %s: enqueue dlq show %s/%d",
-		d.Stored.UTC().Format(time.DateTime), plural(int64(d.Attempts), "start"), x.Batch, x.Index)
+		d.Stored.UTC().Format(time.DateTime), Plural(d.Attempts, "start"), x.Batch, x.Index)
 	return nil
 }
 
@@ -154,14 +154,14 @@ func (p *QueuePlace) running() string {
 		why = fmt.Sprintf("%s draws it: step %d of %d", p.Worker, p.Step, p.Steps)
 	}
 	if p.LastError != nil {
-		why += fmt.Sprintf("; %s ended badly, the last with %s: %s", plural(int64(p.Starts), "start"), p.LastError.Type, p.LastError.Message)
+		why += fmt.Sprintf("; %s ended badly, the last with %s: %s", Plural(p.Starts, "start"), p.LastError.Type, p.LastError.Message)
 	}
 	return why
 }
 
 // waiting says why a job has not been given to a worker.
 func (p *QueuePlace) waiting(ctx context.Context, c *queue.Client, model string, hear func(context.Context, *queue.Client) ([]queue.Status, error)) (string, error) {
-	why := fmt.Sprintf("it waits in the queue, with %s of its priority and model before it", plural(p.Ahead, "job"))
+	why := fmt.Sprintf("it waits in the queue, with %s of its priority and model before it", Plural(p.Ahead, "job"))
 	switch {
 	case !p.Consumer:
 		return "it waits in the queue, and no worker has served the model yet: start one", nil
@@ -186,7 +186,7 @@ func serveOrServes(n int) string {
 	if n == 1 {
 		return "1 worker serves"
 	}
-	return plural(int64(n), "worker") + " serve"
+	return Plural(n, "worker") + " serve"
 }
 
 // askRecord says of a job that is neither done nor in the queue what its batch's record says.

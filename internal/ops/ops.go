@@ -2,7 +2,7 @@
 // have in common. It works with a queue and a store that are open already, and prints nothing.
 package ops
 
-import "strconv"
+import "fmt"
 
 // InputError is something the caller has to mend: a batch that is not there, a job that cannot be. Nothing was done.
 type InputError struct{ Err error }
@@ -20,10 +20,10 @@ func Input(err error) error {
 	return InputError{err}
 }
 
-// plural writes a number of things.
-func plural(n int64, noun string) string {
+// Plural is a number with its noun.
+func Plural[N int | int64 | uint64](n N, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return strconv.FormatInt(n, 10) + " " + noun + "s"
+	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stipple-ai/stipple/internal/ops"
 	"github.com/stipple-ai/stipple/internal/queue"
 	"github.com/stipple-ai/stipple/internal/upload"
 	"github.com/stipple-ai/stipple/internal/web"
@@ -64,7 +65,7 @@ func (s *System) problems(st *web.State, now time.Time) []web.Problem {
 			if l.Missing {
 				why = "is missing"
 			}
-			add(0, time.Time{}, fmt.Sprintf("%s of %s %s stranded: consumer %s %s", jobs(l.Jobs), l.Model, isOrAre(l.Jobs), l.Consumer, why), "run: enqueue repair")
+			add(0, time.Time{}, fmt.Sprintf("%s of %s %s stranded: consumer %s %s", ops.Plural(l.Jobs, "job"), l.Model, isOrAre(l.Jobs), l.Consumer, why), "run: enqueue repair")
 		}
 		if f.read < f.old {
 			add(counting, time.Time{}, "the results that are stored are still being read: counts grow until that is done", "wait a moment: it reads some hundred thousand a second")
@@ -104,7 +105,7 @@ func (s *System) workerProblems(st *web.State, add func(after time.Duration, sin
 		case w.Gone:
 			what, mend := fmt.Sprintf("worker %s has gone silent", w.ID), "it was killed, or its network is cut: see its log, or start another"
 			if w.Held > 0 {
-				what += "; it held " + jobs(int64(w.Held))
+				what += "; it held " + ops.Plural(w.Held, "job")
 				mend += ". What it held is delivered again when the leases run out, after about 30 s"
 			}
 			add(0, w.SeenAt, what, mend)
@@ -154,13 +155,6 @@ func (s *System) servers() string {
 		hosts = append(hosts, u.Host)
 	}
 	return strings.Join(hosts, ", ")
-}
-
-func jobs(n int64) string {
-	if n == 1 {
-		return "1 job"
-	}
-	return fmt.Sprintf("%d jobs", n)
 }
 
 func isOrAre(n int64) string {

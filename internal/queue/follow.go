@@ -19,8 +19,8 @@ type Followed struct {
 
 // FollowResults returns the results of a batch, "*" for all batches, that are stored after a sequence, 0 for
 // all, and goes on with those that come, until ctx ends. A record that is replaced by that of a retry comes
-// again. Reconnects and restarts of the broker go unnoticed. An error is the last thing that comes: there is no
-// such stream, or no right to read it.
+// again. Reconnects and restarts of the broker go unnoticed; of a stream that was made anew since, and has not come as far
+// as that sequence, all come. An error is the last thing that comes: there is no such stream, or no right to read it.
 func (c *Client) FollowResults(ctx context.Context, batch string, after uint64) iter.Seq2[Followed, error] {
 	return func(yield func(Followed, error) bool) {
 		r := c.readResults(batch, after)

@@ -28,10 +28,23 @@ type reader struct {
 	left     uint64             // messages that were stored and not yet delivered, as of the last one
 }
 
-// open makes a consumer if there is none.
+// open makes a consumer if there is none. A stream that ends before what was read of it was made anew, and is read from
+// its beginning.
 func (r *reader) open(ctx context.Context) error {
 	if r.consumer != nil {
 		return nil
+	}
+	if r.after > 0 {
+		err := r.client.try(ctx, "following "+r.filter, func(ctx context.Context) error {
+			s, err := r.client.js.Stream(ctx, r.stream)
+			if err == nil && s.CachedInfo().State.LastSeq < r.after {
+				r.after = 0
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
 	cfg := jetstream.ConsumerConfig{
 		FilterSubject: r.filter, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: r.after + 1,

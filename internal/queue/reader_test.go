@@ -78,3 +78,38 @@ func TestFollowResultsMissesNoLastOne(t *testing.T) {
 		t.Errorf("result %d came again", got)
 	}
 }
+
+// TestFollowResultsOfAStreamMadeAnew: what was read of a stream that is gone says nothing of the one in its place.
+func TestFollowResultsOfAStreamMadeAnew(t *testing.T) {
+	t.Parallel()
+	s, c := newQueue(t, Layout{})
+	for i := range int64(3) {
+		record(t, c, "b", i, 0)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	var after uint64
+	for r, err := range c.FollowResults(ctx, "b", 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after = r.Sequence; r.Pending == 0 {
+			break
+		}
+	}
+	if err := c.js.DeleteStream(ctx, "RESULTS"); err != nil {
+		t.Fatal(err)
+	}
+	setup(t, c, Layout{})
+	record(t, c, "b", 7, 0)
+	for r, err := range connect(t, s, Config{}).FollowResults(ctx, "b", after) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Index != 7 || r.Sequence != 1 {
+			t.Errorf("result %d at %d", r.Index, r.Sequence)
+		}
+		return
+	}
+	t.Error("the result of the new stream did not come")
+}

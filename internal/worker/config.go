@@ -58,6 +58,7 @@ type Config struct {
 	wrap          func(infer.Model) infer.Model // nil; tests have a model fail or hang
 	strandedEvery time.Duration                 // between looks for stranded jobs; 0: strandedEvery. Less in tests
 	askTime       time.Duration                 // of one call to the broker; 0: askTime. Less in tests
+	storeTime     time.Duration                 // for one look at the store; 0: storeTime. Less in tests
 }
 
 // Normalize returns c with its defaults, or every problem it has, each naming the setting.
@@ -111,6 +112,9 @@ func (c Config) Normalize() (Config, error) {
 	}
 	if c.askTime == 0 {
 		c.askTime = askTime
+	}
+	if c.storeTime == 0 {
+		c.storeTime = storeTime
 	}
 	if c.Getenv == nil {
 		c.Getenv = func(string) string { return "" }

@@ -85,6 +85,18 @@ func TestAnAnswerThatWasLost(t *testing.T) {
 	}
 }
 
+// TestAStoreThatIsSlow: a worker is ready as soon as it has found out what the store can do, however long its requests take together.
+func TestAStoreThatIsSlow(t *testing.T) {
+	const look = 500 * time.Millisecond
+	endpoint := proxy(t, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		time.Sleep(look / 2)
+		pass.ServeHTTP(w, r)
+	})
+	w := startWorker(t, func(c *Config) { c.Store.Endpoint, c.storeTime = endpoint, look })
+	w.publish(quick("b", 0))
+	w.checkImage(w.result("b", 0))
+}
+
 // TestAStoreWithoutConditions: it is found out at the start and said, and an image that is there is not put again.
 func TestAStoreWithoutConditions(t *testing.T) {
 	var puts atomic.Int32

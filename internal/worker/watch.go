@@ -13,6 +13,7 @@ const (
 	storeEvery = 10 * time.Second // between looks at a store that answers
 	storeAgain = time.Second      // and at one that does not
 	storeTime  = 5 * time.Second  // for one look
+	storeFirst = 7                // times as long for one that finds out what the store can do: it makes so many requests
 )
 
 // watchStore shuts the gate while the store does not answer, from the first moment on, so that nothing is drawn that could not be stored. It ends with ctx.
@@ -60,7 +61,11 @@ func (w *Worker) warnOfStore() bool {
 }
 
 func (w *Worker) checkStore(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	limit := w.cfg.storeTime
+	if _, known := w.store.Capabilities(); !known {
+		limit *= storeFirst
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return w.store.Check(ctx)
 }

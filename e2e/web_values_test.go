@@ -39,6 +39,11 @@ func TestPageReadsAndWritesFigures(t *testing.T) {
 		{"format", `[999, 18234, 2500000].map(m.bytes)`, `["999 B","18.2 kB","2.5 MB"]`},
 		{"format", `['', '0001-01-01T00:00:00Z', undefined].map(m.clock)`, `["","",""]`},
 		{"dom", `['/thumb/a', '//evil/a', '/\\evil/a', 'https://evil/a', 'javascript:alert(1)', undefined].map(m.local)`, `["/thumb/a",null,null,null,null,null]`},
+		// What lands while somebody has scrolled down, for days: the newest of it, each job as it was recorded last.
+		{"sources", `((r) => { r.hold(true); r.land([{ batch: 'b', index: 0, status: 'failed' }]); r.land([{ batch: 'b', index: 0, status: 'succeeded' }]); r.hold(false); return [r.length, r.item(0).status]; })(new m.RecentPictures())`,
+			`[1,"succeeded"]`},
+		{"sources", `((r) => { r.hold(true); for (let i = 0; i < 300000; i++) r.land([{ batch: 'b', index: i }]); const waits = r.waiting; r.hold(false); return [waits, r.length, r.item(0).index, r.waiting]; })(new m.RecentPictures())`,
+			`[50000,50000,299999,0]`},
 		{"route", `['', '#/', '#/batches/a', '#/batches/a/7', '#/batches/a/-7', '#/batches/%', '#/batches/a/7/8', '#/dead', '#/x'].map(h => m.parse(h).view)`,
 			`["pictures","pictures","batch","picture","pictures","pictures","pictures","dead","pictures"]`},
 	} {

@@ -120,7 +120,7 @@ export class RecentPictures {
   #items = [];
   #places = null; // of keys; made when asked for, forgotten when items move
   #known = new Set();
-  #waiting = [];
+  #waiting = new Map(); // by key, in the order in which they came
   #held = false;
   #next = ''; // cursor of what is older
   #all = false; // nothing is older
@@ -138,7 +138,7 @@ export class RecentPictures {
   }
 
   get waiting() {
-    return this.#waiting.length;
+    return this.#waiting.size;
   }
 
   at = (i) => this.#items[i];
@@ -180,29 +180,35 @@ export class RecentPictures {
   // hold keeps what lands back, or lets it in.
   hold(held) {
     this.#held = held;
-    if (!held && this.#waiting.length) this.#enter();
+    if (!held && this.#waiting.size) this.#enter();
   }
 
   land(items) {
     for (const item of items) {
-      if (this.#known.has(keyOf(item))) {
+      const key = keyOf(item);
+      if (this.#known.has(key) && !this.#waiting.has(key)) {
         // A job that was tried again has another record.
         const i = this.place(item);
         if (i >= 0) this.#items[i] = item;
         continue;
       }
-      this.#known.add(keyOf(item));
-      this.#waiting.push(item);
+      this.#known.add(key);
+      this.#waiting.set(key, item);
+    }
+    for (const old of this.#waiting.keys()) {
+      if (this.#waiting.size <= mostRecent) break;
+      this.#waiting.delete(old);
+      this.#known.delete(old);
     }
     if (this.#held) this.changed();
     else this.#enter();
   }
 
   #enter() {
-    this.#items.unshift(...this.#waiting.reverse());
-    this.#waiting = [];
+    this.#items = [...this.#waiting.values()].reverse().concat(this.#items);
+    this.#waiting.clear();
     this.#places = null;
-    if (this.#items.length > mostRecent) {
+    if (this.#items.length >= mostRecent) {
       for (const old of this.#items.splice(mostRecent)) this.#known.delete(keyOf(old));
       this.#all = true;
     }
@@ -216,7 +222,7 @@ export class RecentPictures {
       const { images, next } = await get(path.recent('', pageSize), this.#end.signal);
       if (this.#items.length && next && !images.some((item) => this.#known.has(keyOf(item)))) {
         this.#items = [];
-        this.#waiting = [];
+        this.#waiting.clear();
         this.#known.clear();
         this.#next = next;
         this.#all = false;

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,7 +53,7 @@ func TestFollowResultsMissesNoLastOne(t *testing.T) {
 		}
 	}
 	eventually(t, "the follower asks", waiting(1))
-	// Somebody else asks its consumer, too, and is sent the second result.
+	// Somebody else asks its consumer, too, and is sent one of them: the second, unless the follower asks anew meanwhile.
 	sub, err := c.nc.SubscribeSync(c.nc.NewInbox())
 	if err != nil {
 		t.Fatal(err)
@@ -63,15 +64,14 @@ func TestFollowResultsMissesNoLastOne(t *testing.T) {
 	}
 	eventually(t, "both ask", waiting(2))
 	record(t, c, "b", 0, 0)
-	if got := <-came; got != 0 {
-		t.Fatalf("result %d came first", got)
-	}
 	record(t, c, "b", 1, 0)
-	if msg, err := sub.NextMsgWithContext(ctx); err != nil || msg.Subject != "results.b.1" {
+	if msg, err := sub.NextMsgWithContext(ctx); err != nil || !strings.HasPrefix(msg.Subject, "results.b.") {
 		t.Fatalf("what was to be lost is %+v, %v", msg, err)
 	}
-	if got, ok := <-came; !ok || got != 1 {
-		t.Errorf("result %d came, want the one that was lost on its way", got)
+	for want := range int64(2) {
+		if got, ok := <-came; !ok || got != want {
+			t.Errorf("result %d came, %v; want %d", got, ok, want)
+		}
 	}
 	cancel()
 	for got := range came {

@@ -155,6 +155,36 @@ func TestLeavingDoesNotSpeakForAJob(t *testing.T) {
 	}
 }
 
+// TestAHandBackThatCannotBeWritten until the drain has ended costs the job its count, and not a lease: it goes to the next worker at once.
+func TestAHandBackThatCannotBeWritten(t *testing.T) {
+	r := connect(t)
+	r.publish(quick("b", 0))
+	j := r.job()
+	stream, err := r.jetstream().Stream(t.Context(), "KV_"+r.client.Names().AttemptsBucket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := stream.CachedInfo().Config
+	cfg.Subjects = []string{prefix(t) + ".elsewhere"} // as of a cluster that has no leader for it
+	if _, err := r.jetstream().UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	work, stopWork := context.WithCancelCause(t.Context())
+	settled := make(chan string)
+	go func() { settled <- j.settle(work, errLeaving) }()
+	r.awaitLog("handing the job back")
+	j.cfg.DrainTimeout = 0
+	j.startDrain()
+	stopWork(errLeaving)
+	if outcome := <-settled; outcome != otel.OutcomeRequeued {
+		t.Errorf("outcome %s, want %s", outcome, otel.OutcomeRequeued)
+	}
+	if log := r.log.String(); !strings.Contains(log, `doing="writing the hand-back"`) || strings.Contains(log, `doing="handing the job back"`) {
+		t.Errorf("the broker was to be told of the job, and not of its count:\n%s", log)
+	}
+	r.delivery().Release()
+}
+
 // TestAFailureBeforeTheStartCounts, so that a job that breaks on the way to the engine does not come back for ever.
 func TestAFailureBeforeTheStartCounts(t *testing.T) {
 	r := connect(t)

@@ -68,10 +68,8 @@ func (j *job) retry(ctx context.Context, err error) string {
 		attrs = append(attrs, slog.String("stack", string(typed.Stack)))
 	}
 	j.log.WarnContext(ctx, "the job failed: it is tried again", attrs...)
-	ctx, cancel := j.outlive(ctx)
-	defer cancel()
-	j.say(ctx, "writing the attempt", j.queue.Failed(ctx, j.d, queue.ResultError{Type: queue.ErrorType(err), Message: err.Error()}))
-	j.say(ctx, "handing the job back", j.nak(ctx, delay))
+	j.writeFailed(ctx, queue.ResultError{Type: queue.ErrorType(err), Message: err.Error()})
+	j.giveBack(ctx, delay)
 	return otel.OutcomeRetry
 }
 
@@ -84,10 +82,8 @@ func (j *job) handBack(ctx context.Context, typ string, err error) string {
 		j.log.InfoContext(ctx, "handing the job back", slog.Any("error", err))
 		j.keep(ctx)
 	}
-	ctx, cancel := j.outlive(ctx)
-	defer cancel()
-	j.say(ctx, "writing the hand-back", j.queue.HandedBack(ctx, j.d))
-	j.say(ctx, "handing the job back", j.nak(ctx, queue.HandBackDelay(typ)))
+	j.writeHandedBack(ctx)
+	j.giveBack(ctx, queue.HandBackDelay(typ))
 	return otel.OutcomeRequeued
 }
 
@@ -109,9 +105,9 @@ func (j *job) deadLetter(ctx context.Context, typ string, err error) string {
 		return j.unsaid(ctx, &failure, err)
 	}
 	j.telemetry.Metrics.DeadLetter(ctx, j.d.Model, typ)
-	ctx, cancel := j.outlive(ctx)
-	defer cancel()
-	j.say(ctx, "terminating the message", j.exchange(ctx, otel.OperationTerm, func() error { return j.d.Term(ctx, typ+": "+failure.Message) }))
+	j.last(ctx, "terminating the message", func(ctx context.Context) error {
+		return j.exchange(ctx, otel.OperationTerm, func() error { return j.d.Term(ctx, typ+": "+failure.Message) })
+	})
 	if typ == queue.TypeInvalidJob {
 		return otel.OutcomeInvalid
 	}
@@ -133,14 +129,12 @@ func (j *job) unsaid(ctx context.Context, failure *queue.ResultError, err error)
 		return j.drop(ctx, err)
 	}
 	j.log.WarnContext(ctx, "leaving before it was recorded what became of the job: it is delivered again", slog.Any("error", err))
-	ctx, cancel := j.outlive(ctx)
-	defer cancel()
 	if failure != nil && j.attempt > 0 {
-		j.say(ctx, "writing the attempt", j.queue.Failed(ctx, j.d, *failure))
+		j.writeFailed(ctx, *failure)
 	} else {
-		j.say(ctx, "writing the hand-back", j.queue.HandedBack(ctx, j.d))
+		j.writeHandedBack(ctx)
 	}
-	j.say(ctx, "handing the job back", j.nak(ctx, 0))
+	j.giveBack(ctx, 0)
 	return otel.OutcomeRequeued
 }
 
@@ -149,6 +143,25 @@ func (j *job) drop(ctx context.Context, err error) string {
 	j.log.WarnContext(ctx, "the lease may be lost: saying nothing, the job may be another worker's", slog.Any("error", err))
 	j.d.Release()
 	return otel.OutcomeRequeued
+}
+
+func (j *job) writeFailed(ctx context.Context, failure queue.ResultError) {
+	j.last(ctx, "writing the attempt", func(ctx context.Context) error { return j.queue.Failed(ctx, j.d, failure) })
+}
+
+func (j *job) writeHandedBack(ctx context.Context) {
+	j.last(ctx, "writing the hand-back", func(ctx context.Context) error { return j.queue.HandedBack(ctx, j.d) })
+}
+
+func (j *job) giveBack(ctx context.Context, delay time.Duration) {
+	j.last(ctx, "handing the job back", func(ctx context.Context) error { return j.nak(ctx, delay) })
+}
+
+// last says one of the job's last words. Each has its own moment: one that the broker did not take must not cost the next one's.
+func (j *job) last(ctx context.Context, doing string, word func(context.Context) error) {
+	ctx, cancel := j.outlive(ctx)
+	defer cancel()
+	j.say(ctx, doing, word(ctx))
 }
 
 // say logs a word that did not reach the broker: the lease then runs out and the job is delivered again, which every attempt allows for.

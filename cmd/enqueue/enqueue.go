@@ -121,14 +121,15 @@ func (a *app) enqueue(ctx context.Context, f *enqueueFlags, args []string) error
 	if err := f.check(); err != nil {
 		return err
 	}
+	plan, err := f.jobs.plan()
+	if err != nil {
+		return err
+	}
 	rows, closeRows, err := a.rows(ctx, args, f.file, f.inputFormat)
 	if err != nil {
 		return err
 	}
-	plan, err := f.jobs.plan(stoppable(ctx, rows))
-	if err != nil {
-		return errors.Join(err, closeRows())
-	}
+	plan.Rows = stoppable(ctx, rows)
 	err = a.send(ctx, f, plan, logger)
 	return errors.Join(err, closeRows())
 }

@@ -173,10 +173,11 @@ func (f *gridFlags) gridPlan(axes gridAxes, prompts []string) (batch.Plan, error
 			return batch.Plan{}, errors.New("what shall be drawn? give a prompt, or an axis of prompts such as --y prompt=@prompts.txt")
 		}
 	}
-	plan, err := f.jobs.plan(rows)
+	plan, err := f.jobs.plan()
 	if err != nil {
 		return plan, err
 	}
+	plan.Rows = rows
 	if len(plan.Groups) > 0 {
 		return plan, errors.New("a flag has several values; what a grid varies are its axes, --x, --y and --z")
 	}

@@ -94,6 +94,23 @@ func TestBadInputIsFoundBeforeAnythingConnects(t *testing.T) {
 	}
 }
 
+// TestBadFlagsAreFoundBeforeInputIsRead: whoever pipes a generator into the command hears of a slip at once.
+func TestBadFlagsAreFoundBeforeInputIsRead(t *testing.T) {
+	for name, args := range map[string][]string{
+		"enqueue":      {"--file", "-", "--seeds", "1..x"},
+		"retry":        {"retry", "b", "--failed", "--file", "-", "--seeds", "1..x"},
+		"retry, batch": {"retry", "a b", "--failed", "--file", "-"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			endless, write := io.Pipe()
+			defer write.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			nowhere(t).runWith(ctx, endless, nil, args...).want(t, exitInput)
+		})
+	}
+}
+
 func TestUnreachableBrokerIsWaitedFor(t *testing.T) {
 	w := nowhere(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)

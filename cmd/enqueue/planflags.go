@@ -60,8 +60,8 @@ func own(fs *pflag.FlagSet, flag string) {
 	flagenv.Bind(fs, flag, "ENQUEUE_"+flagenv.Name(flag))
 }
 
-// plan returns the plan of what the flags say. It joins every problem, each naming its flag.
-func (f *jobFlags) plan(rows batch.Rows) (batch.Plan, error) {
+// plan returns the plan of what the flags say, without rows. It joins every problem, each naming its flag.
+func (f *jobFlags) plan() (batch.Plan, error) {
 	var errs []error
 	groups := map[string]batch.Group{} // by flag; those that were zipped are with the first of them
 	var order []string
@@ -85,7 +85,7 @@ func (f *jobFlags) plan(rows batch.Rows) (batch.Plan, error) {
 	if len(errs) == 0 {
 		errs = append(errs, f.zip(groups))
 	}
-	p := batch.Plan{Rows: rows}
+	var p batch.Plan
 	for _, flag := range order {
 		if g, ok := groups[flag]; ok {
 			if err := p.AddGroup(g); err != nil {

@@ -93,19 +93,22 @@ func (f *retryFlags) check(id string) error {
 }
 
 func (a *app) retry(ctx context.Context, fs *pflag.FlagSet, f *retryFlags, id string, prompts []string) error {
+	hasRows := len(prompts) > 0 || f.file != ""
+	if err := errors.Join(f.check(id), f.needless(fs, hasRows)); err != nil {
+		return input(err)
+	}
 	var plan *batch.Plan // nil without rows
 	done := func() error { return nil }
-	if len(prompts) > 0 || f.file != "" {
+	if hasRows {
+		p, err := f.jobs.plan()
+		if err != nil {
+			return err
+		}
 		rows, closeRows, err := a.rows(ctx, prompts, f.file, f.inputFormat)
 		if err != nil {
 			return err
 		}
-		done = closeRows
-		p, err := f.jobs.plan(stoppable(ctx, rows))
-		if err != nil {
-			return errors.Join(err, done())
-		}
-		plan = &p
+		p.Rows, plan, done = stoppable(ctx, rows), &p, closeRows
 	}
 	err := a.withBroker(ctx, &f.broker, func(ctx context.Context, c *queue.Client, logger *slog.Logger) error {
 		r := retrying{app: a, flags: f, client: c, logger: logger, batch: id, plan: plan}
@@ -114,13 +117,13 @@ func (a *app) retry(ctx context.Context, fs *pflag.FlagSet, f *retryFlags, id st
 			return err
 		}
 		return a.follow(ctx, waiting{client: c, batch: id, store: f.store, out: a.printer(f.json, nil), logger: logger})
-	}, func() error { return f.check(id) }, func() error { return f.needless(fs, plan) })
+	})
 	return errors.Join(err, done())
 }
 
 // needless refuses flags that mean nothing without rows: whoever gives them has forgotten the rows.
-func (f *retryFlags) needless(fs *pflag.FlagSet, plan *batch.Plan) error {
-	if plan != nil {
+func (f *retryFlags) needless(fs *pflag.FlagSet, hasRows bool) error {
+	if hasRows {
 		return nil
 	}
 	for _, flag := range jobFlagTable() {

@@ -36,6 +36,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	local := cfg.Logger
 	cfg.Logger = t.Logger()
+	if cfg.Runtime.Logger == nil {
+		cfg.Runtime.Logger = cfg.Logger
+	}
 	defer func() {
 		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.FlushTimeout)
 		defer cancel()

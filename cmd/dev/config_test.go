@@ -30,7 +30,7 @@ func TestBadInput(t *testing.T) {
 		"folder of something":     {[]string{"demo", "--out", "models"}, nil, "--out", exitConfig},
 		"out is a file":           {[]string{"demo", "--out", file}, nil, "--out", exitConfig},
 		"data is a file":          {[]string{"--data", file}, nil, "--data", exitConfig},
-		"no address":              {[]string{"--data", t.TempDir(), "--nats-addr", "4222"}, nil, "--nats-addr", exitConfig},
+		"no address":              {[]string{"--data", t.TempDir(), "--nats-addr", "4222"}, map[string]string{"ONNXRUNTIME_LIB": library(t)}, "--nats-addr", exitConfig},
 		"prompt that is no UTF-8": {[]string{"demo", "--out", t.TempDir(), "\xff"}, nil, "prompt", exitConfig},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -35,8 +35,10 @@ func hub(t *testing.T) *hubd.Hub {
 	return h
 }
 
-// runWith runs dev with variables.
-func runWith(ctx context.Context, env map[string]string, args ...string) (code int, stdout, stderr string) {
+// runWith runs dev with variables, and ONNX Runtime.
+func runWith(ctx context.Context, t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	env["ONNXRUNTIME_LIB"] = library(t)
 	var out, log bytes.Buffer
 	code = run(ctx, process{args: args, getenv: func(name string) string { return env[name] }, stdout: &out, stderr: &log})
 	return code, out.String(), log.String()
@@ -44,13 +46,12 @@ func runWith(ctx context.Context, env map[string]string, args ...string) (code i
 
 // TestDemoByURL: a model of a hub is downloaded, drawn with, and there for the next time without the hub.
 func TestDemoByURL(t *testing.T) {
-	lib := library(t)
 	inRepository(t)
 	h := hub(t)
 	h.Token = "hf_sesame"
-	env := map[string]string{"ONNXRUNTIME_LIB": lib, "HF_ENDPOINT": h.URL(), "HF_TOKEN": h.Token, "STIPPLE_MODEL_CACHE": t.TempDir(), "MODELS": "hf://acme/toy"}
+	env := map[string]string{"HF_ENDPOINT": h.URL(), "HF_TOKEN": h.Token, "STIPPLE_MODEL_CACHE": t.TempDir(), "MODELS": "hf://acme/toy"}
 	demo := []string{"demo", "--json", "--out", filepath.Join(t.TempDir(), "demo"), "a cat"}
-	code, stdout, stderr := runWith(t.Context(), env, demo...)
+	code, stdout, stderr := runWith(t.Context(), t, env, demo...)
 	if code != 0 || !strings.Contains(stdout, `"pictures":1,"failed":0`) || !strings.Contains(stderr, "downloading a model") || !strings.Contains(stderr, "hf://acme/toy@main") {
 		t.Fatalf("exit code %d: %s\n%s", code, stdout, stderr)
 	}
@@ -60,7 +61,7 @@ func TestDemoByURL(t *testing.T) {
 
 	h.Stop()
 	env["HF_HUB_OFFLINE"], env["HF_TOKEN"] = "true", ""
-	code, stdout, stderr = runWith(t.Context(), env, demo...)
+	code, stdout, stderr = runWith(t.Context(), t, env, demo...)
 	if code != 0 || !strings.Contains(stdout, `"pictures":1,"failed":0`) || strings.Contains(stderr, "downloading a model") {
 		t.Errorf("offline: exit code %d: %s\n%s", code, stdout, stderr)
 	}
@@ -72,7 +73,7 @@ func TestModelThatCannotBeFetched(t *testing.T) {
 	h.Token = "hf_sesame"
 	env := map[string]string{"HF_ENDPOINT": h.URL(), "HF_TOKEN": "wrong", "STIPPLE_MODEL_CACHE": t.TempDir(), "MODELS": "hf://acme/toy", "DEV_DATA": t.TempDir(), "DEMO_OUT": filepath.Join(t.TempDir(), "demo")}
 	for _, command := range [][]string{nil, {"demo"}} {
-		code, stdout, stderr := runWith(t.Context(), env, command...)
+		code, stdout, stderr := runWith(t.Context(), t, env, command...)
 		if code != exitConfig || stdout != "" || !strings.Contains(stderr, "HF_TOKEN is not valid") {
 			t.Errorf("%q: exit code %d, want %d: %s\n%s", command, code, exitConfig, stdout, stderr)
 		}
@@ -93,7 +94,7 @@ func TestInterruptedDownload(t *testing.T) {
 			}
 			return false
 		}
-		if code, stdout, stderr := runWith(ctx, env, command...); code != want || stdout != "" || strings.Contains(stderr, "dev:") {
+		if code, stdout, stderr := runWith(ctx, t, env, command...); code != want || stdout != "" || strings.Contains(stderr, "dev:") {
 			t.Errorf("%q: exit code %d, want %d: %s\n%s", command, code, want, stdout, stderr)
 		}
 		interrupt()
@@ -118,11 +119,11 @@ func TestStoresAreForgottenAfterTheDownload(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	env := map[string]string{"STIPPLE_MODEL_CACHE": t.TempDir(), "MODELS": "s3://models/sdxl", "DEV_DATA": t.TempDir()}
-	code, _, stderr := runWith(t.Context(), env)
+	code, _, stderr := runWith(t.Context(), t, env)
 	if code != exitConfig || len(asked) == 0 || !strings.HasPrefix(<-asked, "/models") {
 		t.Errorf("exit code %d, and the bucket of the models was not asked: %s", code, stderr)
 	}
-	c := &config{models: shipped, level: "warn"}
+	c := &config{models: shipped, library: library(t), level: "warn"}
 	if err := c.finish(&bytes.Buffer{}); err != nil {
 		t.Fatal(err)
 	}

@@ -140,15 +140,20 @@ func (s *sender) pause(ctx context.Context, try int, after time.Duration) bool {
 	return s.sleep(ctx, base/2+rand.N(base))
 }
 
-// sleep returns true after d, or as soon as a shutdown begins, and false when ctx ends first.
+// sleep returns true after d, or as soon as a shutdown begins, and false when ctx ends first. Under the shutdown's own context it sleeps on.
 func (s *sender) sleep(ctx context.Context, d time.Duration) bool {
 	wake, cancel := context.WithCancelCause(ctx)
+	defer s.clear(cancel)
 	s.mu.Lock()
-	if s.drain == nil {
+	begun := s.drain != nil
+	if !begun {
 		s.interrupt = cancel
 	}
+	late := begun && ctx != s.drain // it began since the caller looked
 	s.mu.Unlock()
-	defer s.clear(cancel)
+	if late {
+		return true
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

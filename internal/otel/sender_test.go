@@ -158,6 +158,25 @@ func TestSenderDrains(t *testing.T) {
 	}
 }
 
+// A shutdown may begin after the sender has looked and before it sleeps.
+func TestSenderHearsOfAShutdownBeforeItSleeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sender{}
+		drain, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		s.beginShutdown(drain)
+		for _, tt := range []struct {
+			ctx  context.Context
+			took time.Duration
+		}{{t.Context(), 0}, {drain, time.Second}} {
+			start := time.Now()
+			if ok := s.sleep(tt.ctx, time.Second); !ok || time.Since(start) != tt.took {
+				t.Errorf("slept for %v, want %v; ok %t", time.Since(start), tt.took, ok)
+			}
+		}
+	})
+}
+
 // What comes after the shutdown's end costs no time at all.
 func TestSenderDropsAfterTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

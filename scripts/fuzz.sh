@@ -14,16 +14,26 @@ found=$(find . -name '.?*' -prune -o -path ./e2e/servers -prune -o -name '*_test
 		dir = FILENAME
 		sub("/[^/]*$", "", dir)
 		if (name ~ want) print dir, name
-	}')
+	}' | sort -s -k 1,1)
 [ -n "$found" ] || die "no fuzzer found"
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+scratch=$(mktemp -d)
+trap 'rm -rf -- "$scratch"' EXIT
+log=$scratch/log
+corpora=$(go env GOCACHE)/fuzz
 failed=
+built=
 while read -r package name; do
 	say "$package $name"
+	# One program for all fuzzers of a package: `go test -fuzz` would link it for each.
+	if [ "$package" != "$built" ]; then
+		go test -c -fuzz . -o "$scratch/fuzzers" "$package" </dev/null
+		built=$package
+		corpus=$corpora/$(go list "$package")
+	fi
 	# Minimizing an input that is only interesting may otherwise take all of the time.
-	if go test -run '^$' -fuzz "^$name\$" -fuzztime "$duration" -fuzzminimizetime 10x "$package" >"$log" 2>&1 </dev/null; then
+	if (cd -- "$package" && exec "$scratch/fuzzers" -test.run '^$' -test.fuzz "^$name\$" -test.fuzztime "$duration" -test.fuzzminimizetime 10x \
+		-test.fuzzcachedir "$corpus" -test.paniconexit0) >"$log" 2>&1 </dev/null; then
 		tail -n 2 "$log"
 	# The time ending while an input is minimized is told as a failure, but there is no failing input.
 	elif grep -q 'context deadline exceeded' "$log" && ! grep -q 'Failing input written' "$log"; then

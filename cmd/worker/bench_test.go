@@ -40,7 +40,7 @@ func runBench(ctx context.Context, env map[string]string, args ...string) (code 
 
 // TestBench measures a real model, with nothing to connect to.
 func TestBench(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent()) // servers that other tests have stopped end a while later
 	code, stdout, stderr := runBench(t.Context(), map[string]string{"MODELS": "small=" + small}, "--rows", "1,2", "--lanes", "1,2", "--steps", "2", "--rounds", "2", "--duration", "20ms", "--json")
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr)
@@ -157,7 +157,7 @@ func TestBenchBadInput(t *testing.T) {
 
 // TestBenchInterrupted: a signal ends it, with the exit code of what broke off.
 func TestBenchInterrupted(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent()) // servers that other tests have stopped end a while later
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	begin := time.Now()

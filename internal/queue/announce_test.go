@@ -113,7 +113,7 @@ func TestAnnouncingNeverWaits(t *testing.T) {
 	for range 10 * outboxSize {
 		c.AnnounceStatus(Status{Worker: "w"})
 	}
-	if d := time.Since(start); d > time.Second {
+	if d := time.Since(start); d > 5*time.Second {
 		t.Errorf("%d announcements took %v while the broker is away", 10*outboxSize, d)
 	}
 	full := &Client{outbox: make(chan announcement)} // nobody receives

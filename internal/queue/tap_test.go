@@ -78,7 +78,7 @@ func TestFetchSurvivesARestartOfTheBroker(t *testing.T) {
 	eventually(t, "the client notices", func() bool { return !c.Connected() })
 	start := time.Now()
 	wantNothing(t, source)
-	if d := time.Since(start); d > 100*time.Millisecond {
+	if d := time.Since(start); d > time.Second {
 		t.Errorf("Fetch took %v while the broker is away", d)
 	}
 	if err := s.Resume(); err != nil {

@@ -203,14 +203,17 @@ func TestAFailureBeforeTheStartCounts(t *testing.T) {
 // TestABrokerAwayWhileRecording: the worker notices, says so and fetches nothing, and the job's time stands still.
 func TestABrokerAwayWhileRecording(t *testing.T) {
 	const timeout = 8 * time.Second // longer than the drawing takes on a busy machine
+	var m *hanging
 	r := startWorker(t, func(c *Config) {
+		m = hang(t, c)
 		c.JobTimeout, c.askTime, c.HTTPAddr = timeout, 300*time.Millisecond, "127.0.0.1:0"
 	})
-	job := quick("b", 0)
-	job.NumInferenceSteps = new(600)
-	r.publish(job)
-	r.awaitProgress("b")
+	r.awaitReady()
+	m.from.Store(true)
+	r.publish(quick("b", 0))
+	<-m.hung // so that it is not done before the broker is away
 	shared.broker.Suspend()
+	m.release()
 	resume := func() {
 		if err := shared.broker.Resume(); err != nil {
 			t.Fatal(err)

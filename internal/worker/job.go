@@ -42,6 +42,7 @@ type job struct {
 	attempt   int          // counted starts, this one included; 0 before the job is begun
 	suspended *infer.State // where the engine was stopped, if it was
 	saved     atomic.Bool  // a checkpoint was sent: it may lie in the store
+	saver     *saver       // writes checkpoints while the job is drawn; nil if none are asked for
 
 	looked bool // the store was asked for its image, has none or will not say, and was sent none since
 

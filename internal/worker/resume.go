@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// forgetTime bounds the removal of a checkpoint, behind which the acknowledgement waits.
+	// forgetTime bounds the removal of a checkpoint, behind which the acknowledgement waits; half of it is for one that is still on its way to the store.
 	forgetTime = time.Second
 	// takeUpTries is how often a store that answers may fail to give a checkpoint: it may have lost that one object, or the key that it was encrypted with.
 	takeUpTries = 3
@@ -113,11 +113,15 @@ func (j *job) drawsFrom(ctx context.Context, r infer.Request) (*infer.Result, er
 		j.log.InfoContext(ctx, "going on from a checkpoint", slog.Int("step", begin))
 	}
 	if j.cfg.CheckpointEvery > 0 && j.keeps() {
-		saver := j.startSaver(ctx)
-		defer saver.end()
-		r.OnCheckpoint, r.CheckpointEvery = saver.offer, j.cfg.CheckpointEvery
+		j.saver = j.startSaver(ctx)
+		r.OnCheckpoint, r.CheckpointEvery = j.saver.offer, j.cfg.CheckpointEvery
 	}
 	res, err := j.model.engine.Generate(ctx, r)
+	if err == nil {
+		j.saver.rest()
+	} else {
+		j.saver.end()
+	}
 	if stopped, ok := errors.AsType[*infer.Suspended](err); ok && stopped.State.Step > begin {
 		j.suspended = &stopped.State
 	}
@@ -168,54 +172,8 @@ func (j *job) forget(ctx context.Context) {
 	defer cancel()
 	ctx, cancel = context.WithTimeout(ctx, forgetTime)
 	defer cancel()
+	j.saver.finish(ctx, forgetTime/2)
 	if err := j.store.DeleteCheckpoint(ctx, j.checkpointKey()); err != nil {
 		j.log.DebugContext(ctx, "the job's checkpoint stays, if it has one", slog.Any("error", err))
 	}
-}
-
-// saver writes checkpoints of a job that runs, in the background: at most one is on its way, and of those that wait the last one counts. drawsFrom owns it and its
-// goroutine.
-type saver struct {
-	job    *job
-	next   chan infer.State // buffer 1
-	cancel context.CancelFunc
-	done   chan struct{}
-}
-
-func (j *job) startSaver(ctx context.Context) *saver {
-	ctx, cancel := context.WithCancel(ctx)
-	s := &saver{job: j, next: make(chan infer.State, 1), cancel: cancel, done: make(chan struct{})}
-	go func() { // ends with end
-		defer close(s.done)
-		for {
-			select {
-			case state := <-s.next:
-				s.write(ctx, state)
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return s
-}
-
-// offer takes a checkpoint in place of one that was not begun. The engine's Run calls it, one at a time: it does not wait.
-func (s *saver) offer(state infer.State) {
-	select {
-	case <-s.next:
-	default:
-	}
-	s.next <- state // there is room: nobody else sends
-}
-
-func (s *saver) write(ctx context.Context, state infer.State) {
-	if err := s.job.writeCheckpoint(ctx, state); err != nil && ctx.Err() == nil {
-		s.job.log.WarnContext(ctx, "a checkpoint was not written", slog.Int("step", state.Step), slog.Any("error", err))
-	}
-}
-
-// end gives up what is on its way, and returns when nothing is.
-func (s *saver) end() {
-	s.cancel()
-	<-s.done
 }

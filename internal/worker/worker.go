@@ -140,6 +140,7 @@ func (w *Worker) handle(work context.Context, d *queue.Delivery) {
 func (j *job) guard(ctx context.Context) (err error) {
 	defer otel.Recover(j.span, &err)
 	defer j.watchTimeout()()
+	defer func() { j.saver.end() }()
 	return j.cause(ctx, j.draw(ctx))
 }
 

@@ -73,6 +73,62 @@ func TestFailsAlone(t *testing.T) {
 	}
 }
 
+// TestNeighboursGoOnTogether: when a call of a crowd fails for one of its samples, the others run alone for that one step, and share calls again from the next one on.
+// Nobody who came later is done before them.
+func TestNeighboursGoOnTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const crowd, steps, bad = 8, 20, 5
+		m := newFakeModel(t)
+		m.delay = time.Millisecond
+		q := func(i int) Request {
+			q := request(uint64(i))
+			q.Prompt, q.Steps = "the same", steps
+			return q
+		}
+		is := poison(t, m, q(bad))
+		m.fault = func(c *Call) error {
+			if is(c) {
+				return errors.New("no kernel")
+			}
+			return nil
+		}
+		e, _ := start(t, m, 1, Config{MaxRows: 2 * crowd, Encoders: 1, Decoders: 2 * crowd})
+		draw(t, e, q(100)) // the text is encoded now
+		m.calls = nil
+		var mu sync.Mutex
+		var order []int
+		var wg sync.WaitGroup
+		for i := range crowd + 1 {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i) * time.Microsecond)
+				if i == crowd {
+					time.Sleep(10 * time.Millisecond) // it comes when the call has failed
+				}
+				_, err := e.Generate(context.Background(), q(i))
+				if (err != nil) != (i == bad) {
+					t.Errorf("%d: %v", i, err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, i)
+			})
+		}
+		wg.Wait()
+		if last := order[len(order)-1]; last != crowd {
+			t.Errorf("they were done in the order %v, want the one that came last to be last", order)
+		}
+		alone := 0
+		for _, c := range m.calls {
+			if c.rows == 1 {
+				alone++
+			}
+		}
+		if most := 2*crowd + 2*steps; len(m.calls) > most || alone > 2*crowd {
+			t.Errorf("%d calls, %d of them of one row, want at most %d and %d", len(m.calls), alone, most, 2*crowd)
+		}
+	})
+}
+
 // TestBatchShrinks: calls of more than two rows do not fit, and every picture is drawn all the same.
 func TestBatchShrinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -14,6 +14,9 @@ const patience = 8
 // pick chooses the rows of the next call: begun samples first, by age; then the door, by priority and age. The first sample's
 // size is the call's, and rows of other samples of that size ride along up to maxRows. It returns nil when no row is ready.
 //
+// Rows whose call failed come before all others, each by itself. Those of them that succeed share calls again from the next step on: left until their turn by age, each
+// sample would be drawn to its end without its neighbours, and those who came later before them.
+//
 // Who rides along costs nobody anything, but it may pass a sample of another size that waits longer. That one then takes its turn by age, as if it had begun:
 // no call is led by a later arrival while it waits, so no size waits longer than the samples that were there before it.
 func pick(samples []*sample, maxRows int, oneSample bool) []*row {
@@ -28,6 +31,9 @@ func pick(samples []*sample, maxRows int, oneSample bool) []*row {
 	}
 	slices.SortFunc(order, before)
 	first := order[0]
+	if r := first.doubted(); r != nil {
+		return []*row{r}
+	}
 	var rows []*row
 	for _, s := range order {
 		if s.size != first.size || (oneSample && s != first) {
@@ -36,12 +42,6 @@ func pick(samples []*sample, maxRows int, oneSample bool) []*row {
 		for i := range s.rows {
 			r := &s.rows[i]
 			if r.state != rowReady {
-				continue
-			}
-			if r.alone {
-				if len(rows) == 0 {
-					return []*row{r}
-				}
 				continue
 			}
 			if rows = append(rows, r); len(rows) == maxRows {
@@ -59,12 +59,26 @@ func before(a, b *sample) int {
 	)
 }
 
-// rank is lowest for what has begun, so that priority is judged at the door alone.
+// rank is lowest for what has begun, so that priority is judged at the door alone, and of that for what has to run alone.
 func (s *sample) rank() int {
-	if s.begun || s.passed >= patience {
+	switch {
+	case s.doubted() != nil:
 		return math.MinInt
+	case s.begun || s.passed >= patience:
+		return math.MinInt + 1
+	default:
+		return s.req.Priority
 	}
-	return s.req.Priority
+}
+
+// doubted is a ready row that has to run alone, or nil.
+func (s *sample) doubted() *row {
+	for i := range s.rows {
+		if r := &s.rows[i]; r.alone && r.state == rowReady {
+			return r
+		}
+	}
+	return nil
 }
 
 // board turns rows into a call's rows, and tells those left at the door who overtook them.

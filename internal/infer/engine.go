@@ -105,6 +105,7 @@ func (e *Engine) Load(ctx context.Context) Load {
 // error of type timeout, the others as above, and the calls keep their lanes and what they were handed. A Generate whose own text encoder or VAE hangs never returns; those that wait for
 // a lane do.
 func (e *Engine) Run(ctx context.Context) error {
-	loop := &loop{Engine: e, back: make(chan *flight, e.lanes.Count())}
+	fits := fits{maxRows: e.cfg.MaxRows, shapes: e.cfg.RowShapes, sizes: map[Size]*fit{}, logger: e.cfg.Logger}
+	loop := &loop{Engine: e, fits: fits, back: make(chan *flight, e.lanes.Count())}
 	return loop.run(ctx)
 }

@@ -15,8 +15,9 @@ type loop struct {
 	seq      uint64
 	flights  []*flight // calls in lanes
 	calls    int64
-	failures int          // samples that failed alone, in whatever part, since the last UNet call that succeeded
-	probing  bool         // a probe is in a lane
+	failures int  // samples that failed alone, in whatever part, since the last UNet call that succeeded
+	probing  bool // a probe is in a lane
+	fits     fits
 	broken   error        // why the device is taken for broken
 	back     chan *flight // lanes → Run
 }
@@ -82,7 +83,7 @@ func (l *loop) fly(ctx context.Context, lane *lane) {
 		f.denoise = l.runProbe
 		l.cfg.Logger.Warn("two samples in a row failed alone: trying a call that is known to be good")
 	} else {
-		f.rows = pick(l.samples, l.cfg.MaxRows, l.info.OneSample)
+		f.rows = l.fits.cut(pick(l.samples, l.cfg.MaxRows, l.info.OneSample))
 		f.call = Call{Size: f.rows[0].sample.size, Rows: board(l.samples, f.rows, f.began), Pad: pad(len(f.rows), l.cfg.RowShapes)}
 		f.denoise = func(ctx context.Context) error { return l.model.Denoise(ctx, &f.call) }
 	}
@@ -111,7 +112,9 @@ func (l *loop) landRows(f *flight) {
 	failed := f.err != nil
 	if failed {
 		l.cfg.Logger.Warn("a UNet call failed", slog.Int("rows", len(f.rows)), slog.Any("error", f.err))
+		l.fits.failed(&f.call, f.err)
 	} else {
+		l.fits.succeeded(&f.call)
 		l.calls++
 		l.failures = 0
 		if l.cfg.OnCall != nil {

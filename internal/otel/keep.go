@@ -2,6 +2,7 @@ package otel
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"go.opentelemetry.io/otel/codes"
@@ -9,25 +10,51 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Bounds of what keepErrors holds: traces whose local root has not ended, and spans of one trace.
+// Bounds of what keepErrors holds: jobs whose local root has not ended, and spans of one job, under way and ended.
 const (
-	keepTraces = 1024
-	keepSpans  = 64
+	keepJobs  = 1024
+	keepSpans = 64
 )
 
 // keepErrors saves failed jobs from sampling (TRACE_KEEP_ERRORS): it holds the
-// unsampled spans of a trace until the local root ends (the span without a
-// parent in this process: one job's), and passes them on if one has failed. It
-// needs a sampler that records all, and costs what recording costs.
+// unsampled spans of a job until its local root ends (the span without a parent
+// in this process), and passes them on if one has failed. Several jobs may be
+// of one trace, that of the request that asked for them. It needs a sampler
+// that records all, and costs what recording costs.
 type keepErrors struct {
 	sdktrace.SpanProcessor // what comes after
 
 	mu   sync.Mutex
-	held map[trace.TraceID][]sdktrace.ReadOnlySpan
+	jobs int // whose root is in open
+	open map[spanID]*keptJob
+}
+
+// spanID is a span of any trace.
+type spanID struct {
+	trace trace.TraceID
+	span  trace.SpanID
+}
+
+func idOf(sc trace.SpanContext) spanID { return spanID{sc.TraceID(), sc.SpanID()} }
+
+// keptJob is the spans below a local root, and that.
+type keptJob struct {
+	open   int // spans that have not ended
+	ended  []sdktrace.ReadOnlySpan
+	over   bool // the root has ended
+	failed bool // and so had a span until then
 }
 
 func newKeepErrors(next sdktrace.SpanProcessor) *keepErrors {
-	return &keepErrors{SpanProcessor: next, held: map[trace.TraceID][]sdktrace.ReadOnlySpan{}}
+	return &keepErrors{SpanProcessor: next, open: map[spanID]*keptJob{}}
+}
+
+// OnStart implements [sdktrace.SpanProcessor].
+func (k *keepErrors) OnStart(ctx context.Context, s sdktrace.ReadWriteSpan) {
+	if !s.SpanContext().IsSampled() {
+		k.begin(s)
+	}
+	k.SpanProcessor.OnStart(ctx, s)
 }
 
 // OnEnd implements [sdktrace.SpanProcessor].
@@ -36,30 +63,64 @@ func (k *keepErrors) OnEnd(s sdktrace.ReadOnlySpan) {
 		k.SpanProcessor.OnEnd(s)
 		return
 	}
-	for _, kept := range k.hold(s) {
+	for _, kept := range k.end(s) {
 		k.SpanProcessor.OnEnd(sampledSpan{kept})
 	}
 }
 
-// hold keeps a span, and returns those to be passed on, if any.
-func (k *keepErrors) hold(s sdktrace.ReadOnlySpan) []sdktrace.ReadOnlySpan {
-	id := s.SpanContext().TraceID()
+// isLocalRoot reports whether a span has no parent in this process.
+func isLocalRoot(s sdktrace.ReadOnlySpan) bool { return !s.Parent().IsValid() || s.Parent().IsRemote() }
+
+// begin notes which job a span is of, where there is room.
+func (k *keepErrors) begin(s sdktrace.ReadOnlySpan) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	spans := k.held[id]
-	if root := !s.Parent().IsValid() || s.Parent().IsRemote(); root {
-		delete(k.held, id)
-		// A root always finds room; it is the span that says what became of the job.
-		spans = append(spans, s)
-		for _, x := range spans {
-			if x.Status().Code == codes.Error {
-				return spans
-			}
+	var job *keptJob
+	if isLocalRoot(s) {
+		if k.jobs >= keepJobs {
+			return
+		}
+		k.jobs++
+		job = &keptJob{}
+	} else if job = k.open[idOf(s.Parent())]; job == nil || job.open > keepSpans {
+		return
+	}
+	job.open++
+	k.open[idOf(s.SpanContext())] = job
+}
+
+// end keeps a span, and returns those to be passed on, if any.
+func (k *keepErrors) end(s sdktrace.ReadOnlySpan) []sdktrace.ReadOnlySpan {
+	id, root := idOf(s.SpanContext()), isLocalRoot(s)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	job, known := k.open[id]
+	switch {
+	case known:
+		delete(k.open, id)
+		job.open--
+		if root {
+			k.jobs--
+		}
+	case root: // it always finds room: it is the span that says what became of the job
+		job = &keptJob{}
+	default:
+		return nil
+	}
+	if !root && !job.over {
+		if len(job.ended) < keepSpans {
+			job.ended = append(job.ended, s)
 		}
 		return nil
 	}
-	if len(spans) < keepSpans && (spans != nil || len(k.held) < keepTraces) {
-		k.held[id] = append(spans, s)
+	spans := slices.Concat(job.ended, []sdktrace.ReadOnlySpan{s})
+	job.ended = nil
+	if root {
+		job.over = true
+		job.failed = slices.ContainsFunc(spans, func(x sdktrace.ReadOnlySpan) bool { return x.Status().Code == codes.Error })
+	}
+	if job.failed {
+		return spans // of a root that has ended: a late one
 	}
 	return nil
 }
@@ -67,7 +128,8 @@ func (k *keepErrors) hold(s sdktrace.ReadOnlySpan) []sdktrace.ReadOnlySpan {
 // Shutdown implements [sdktrace.SpanProcessor]; jobs that have not ended have not failed.
 func (k *keepErrors) Shutdown(ctx context.Context) error {
 	k.mu.Lock()
-	clear(k.held)
+	clear(k.open)
+	k.jobs = 0
 	k.mu.Unlock()
 	return k.SpanProcessor.Shutdown(ctx)
 }

@@ -65,6 +65,52 @@ func TestKeepErrors(t *testing.T) {
 	}
 }
 
+// Several jobs of one request, all below its span, are kept or not each by itself, however they overlap.
+func TestKeepErrorsOfOneTrace(t *testing.T) {
+	s := sink(t)
+	vars := tracesOnly(s.Endpoint())
+	vars["TRACE_KEEP_ERRORS"] = "true"
+	tel, _ := setup(t, vars, nil)
+	ctx := tel.Propagator.Extract(t.Context(), map[string][]string{"traceparent": {unsampled}}, nil)
+	good, goodRoot := tel.Propagator.StartConsumer(ctx, tel.Tracer(), "good")
+	bad, badRoot := tel.Propagator.StartConsumer(ctx, tel.Tracer(), "bad")
+	_, goodInner := tel.Tracer().Start(good, "good inner")
+	_, badInner := tel.Tracer().Start(bad, "bad inner")
+	_, badLate := tel.Tracer().Start(bad, "bad late")
+	_, goodLate := tel.Tracer().Start(good, "good late")
+	Fail(badInner, errors.New("broken"), "model_error")
+	for _, span := range []trace.Span{badInner, goodInner, goodRoot, badRoot, badLate, goodLate} {
+		span.End()
+	}
+	if err := tel.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"bad", "bad inner", "bad late"}, names(s.Spans(), TraceID(ctx))); diff != "" {
+		t.Errorf("spans (-want +got):\n%s", diff)
+	}
+}
+
+// Spans that outlive their jobs' roots take no room from the jobs that follow.
+func TestKeepErrorsForgetsLateSpans(t *testing.T) {
+	s := sink(t)
+	vars := tracesOnly(s.Endpoint())
+	vars["TRACE_KEEP_ERRORS"], vars["OTEL_TRACES_SAMPLER"] = "true", "always_off"
+	tel, _ := setup(t, vars, nil)
+	for range 2 * keepJobs {
+		ctx, root := tel.Tracer().Start(t.Context(), "root")
+		_, late := tel.Tracer().Start(ctx, "late")
+		root.End()
+		late.End()
+	}
+	id := run(t, tel, "", errors.New("broken"))
+	if err := tel.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{SpanInference, SpanTextToImage}, names(s.Spans(), id)); diff != "" {
+		t.Errorf("spans (-want +got):\n%s", diff)
+	}
+}
+
 // Jobs without an end, and jobs with endless spans, hold a bounded number of spans.
 func TestKeepErrorsIsBounded(t *testing.T) {
 	s := sink(t)
@@ -77,7 +123,7 @@ func TestKeepErrorsIsBounded(t *testing.T) {
 		span.End()
 	}
 	var endless []trace.Span
-	for range 2 * keepTraces { // each a trace whose root does not end
+	for range 2 * keepJobs { // each a trace whose root does not end
 		orphan, span := tel.Tracer().Start(context.Background(), "endless", trace.WithNewRoot())
 		endless = append(endless, span)
 		_, inner := tel.Tracer().Start(orphan, "inner")

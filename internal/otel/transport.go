@@ -137,6 +137,9 @@ func partialSuccess(body []byte) error {
 		return nil
 	}
 	n := int(max(0, p.GetRejectedSpans()))
+	if n == 0 {
+		return &exportError{reason: reasonPartial, items: 0, err: fmt.Errorf("the collector took all of it and warns: %s", snippet([]byte(p.GetErrorMessage())))}
+	}
 	return &exportError{reason: reasonPartial, items: n, err: fmt.Errorf("the collector took a part and rejected %d: %s", n, snippet([]byte(p.GetErrorMessage())))}
 }
 
@@ -163,6 +166,12 @@ func connectionError(err error) error {
 	case errors.As(err, &op), errors.As(err, &dns), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		e.retryable = true
+	// What closes a connection of HTTP/1 resets a stream of HTTP/2 or says GOAWAY; net/http's types of that are its own.
+	case strings.Contains(text, "stream error: "), strings.Contains(text, "http2: "):
+		e.retryable = true
+	// A proxy that could not connect: net/http keeps the words of its status alone.
+	case text == http.StatusText(http.StatusBadGateway), text == http.StatusText(http.StatusServiceUnavailable), text == http.StatusText(http.StatusGatewayTimeout):
+		e.reason, e.retryable = reasonUnavailable, true
 	}
 	return e
 }
@@ -184,10 +193,9 @@ func looksLikeHTML(body []byte) bool {
 	return bytes.HasPrefix(head, []byte("<!doctype html")) || bytes.HasPrefix(head, []byte("<html"))
 }
 
-// snippet is the start of an answer, for a log line.
+// snippet is an answer as one line. It is whole: cut before it is redacted, it could end in the first half of a key.
 func snippet(body []byte) string {
-	const most = 200
-	s := strings.Join(strings.Fields(strings.ToValidUTF8(string(body[:min(len(body), most)]), "")), " ")
+	s := strings.Join(strings.Fields(strings.ToValidUTF8(string(body), "")), " ")
 	if s == "" {
 		return "(empty)"
 	}

@@ -109,7 +109,7 @@ func ParseConfig(getenv func(string) string) (Config, []Problem) {
 		Metrics:        e.signal("METRICS", "v1/metrics"),
 		Logs:           e.signal("LOGS", "v1/logs"),
 		MetricInterval: e.millis("OTEL_METRIC_EXPORT_INTERVAL", 60*time.Second, 100*time.Millisecond, time.Hour),
-		MetricTimeout:  e.millis("OTEL_METRIC_EXPORT_TIMEOUT", 30*time.Second, 100*time.Millisecond, 10*time.Minute),
+		MetricTimeout:  e.timeout("OTEL_METRIC_EXPORT_TIMEOUT", 30*time.Second, 100*time.Millisecond, 10*time.Minute),
 		Temporality: e.oneOf("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
 			temporalityCumulative, temporalityDelta, temporalityLowMemory),
 		ExponentialHistograms: e.oneOf("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",

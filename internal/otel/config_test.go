@@ -70,7 +70,9 @@ func testBatch(t *testing.T, prefix string, defaultDelay time.Duration, of func(
 		{"delay beyond int64", delay, "9223372036854775807", with(func(b *Batch) { b.Delay = 5 * time.Minute }), true},
 		{"delay is no integer", delay, "5s", def, true},
 		{"timeout", timeout, "1000", with(func(b *Batch) { b.Timeout = time.Second }), false},
-		{"timeout below zero", timeout, "-5", with(func(b *Batch) { b.Timeout = 100 * time.Millisecond }), true},
+		{"timeout too short", timeout, "5", with(func(b *Batch) { b.Timeout = 100 * time.Millisecond }), true},
+		{"timeout of zero would lose all", timeout, "0", def, true},
+		{"timeout below zero", timeout, "-5", def, true},
 		{"queue", queue, "600", with(func(b *Batch) { b.Queue = 600 }), false},
 		{"queue below the default batch shrinks it quietly", queue, "100", with(func(b *Batch) { b.Queue, b.Size = 100, 100 }), false},
 		{"queue of zero would drop nearly all", queue, "0", def, true},
@@ -206,6 +208,9 @@ func TestOtherValues(t *testing.T) {
 		{"timeout of traces", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "1", func(c Config) bool {
 			return c.Traces.Timeout == time.Millisecond && c.Metrics.Timeout == 10*time.Second
 		}, false},
+		{"timeout of zero would lose all", "OTEL_EXPORTER_OTLP_TIMEOUT", "0", func(c Config) bool { return c.Traces.Timeout == 10*time.Second }, true},
+		{"timeout below zero", "OTEL_EXPORTER_OTLP_TIMEOUT", "-1", func(c Config) bool { return c.Traces.Timeout == 10*time.Second }, true},
+		{"metric timeout of zero", "OTEL_METRIC_EXPORT_TIMEOUT", "0", func(c Config) bool { return c.MetricTimeout == 30*time.Second }, true},
 		{"bad timeout", "OTEL_EXPORTER_OTLP_TIMEOUT", "10s", func(c Config) bool { return c.Traces.Timeout == 10*time.Second }, true},
 		{"temporality", "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "DELTA", func(c Config) bool { return c.Temporality == temporalityDelta }, false},
 		{"bad temporality", "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "both", func(c Config) bool { return c.Temporality == temporalityCumulative }, true},

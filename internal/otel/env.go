@@ -95,6 +95,15 @@ func (e *env) millis(name string, def, low, high time.Duration) time.Duration {
 	return d
 }
 
+// timeout is millis for a time to wait for others. Zero or less would leave none, so the default serves better than the lowest.
+func (e *env) timeout(name string, def, low, high time.Duration) time.Duration {
+	if n, err := strconv.ParseInt(e.get(name), 10, 64); err == nil && n <= 0 {
+		e.problemf(name, "%d leaves no time; using %d", n, def.Milliseconds())
+		return def
+	}
+	return e.millis(name, def, low, high)
+}
+
 // size reads a count. Below low it is nonsense, and the default serves better
 // than the lowest; above high it is clamped.
 func (e *env) size(name string, def, low, high int) int {

@@ -81,7 +81,7 @@ func (e *env) batch(prefix string, delay time.Duration) Batch {
 	sizeVar := prefix + "MAX_EXPORT_BATCH_SIZE"
 	b := Batch{
 		Delay:   e.millis(prefix+"SCHEDULE_DELAY", delay, 100*time.Millisecond, 5*time.Minute),
-		Timeout: e.millis(prefix+"EXPORT_TIMEOUT", 30*time.Second, 100*time.Millisecond, 10*time.Minute),
+		Timeout: e.timeout(prefix+"EXPORT_TIMEOUT", 30*time.Second, 100*time.Millisecond, 10*time.Minute),
 		Queue:   e.size(prefix+"MAX_QUEUE_SIZE", 4096, 1, 1<<20),
 		Size:    e.size(sizeVar, 512, 1, 1<<16),
 	}

@@ -69,7 +69,7 @@ func (e *env) signal(name, path string) Signal {
 		s.Headers["Authorization"] = credentials
 	}
 	s.Gzip = e.oneOf(of("COMPRESSION"), "gzip", "none") == "gzip"
-	s.Timeout = e.millis(of("TIMEOUT"), s.Timeout, time.Millisecond, 10*time.Minute)
+	s.Timeout = e.timeout(of("TIMEOUT"), s.Timeout, time.Millisecond, 10*time.Minute)
 	e.oneOf(of("PROTOCOL"), "http/protobuf") // anything else is a problem, and http/protobuf is sent
 	s.TLS = e.tls(s.URL.Scheme, of("CERTIFICATE"), of("CLIENT_CERTIFICATE"), of("CLIENT_KEY"))
 	return s

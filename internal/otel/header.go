@@ -1,8 +1,10 @@
 package otel
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -45,6 +47,13 @@ func (e *env) headers(variable string) map[string]string {
 		out[name] = value
 	}
 	return out
+}
+
+// namesOf are the names of headers, in order. One without a value is left out: a key in base64, pasted without its
+// name, ends in = and so looks like a name.
+func namesOf(headers map[string]string) []string {
+	names := slices.Sorted(maps.Keys(headers))
+	return slices.DeleteFunc(names, func(name string) bool { return strings.Trim(headers[name], "=") == "" })
 }
 
 // isToken is RFC 7230's token: what a header name may be made of.

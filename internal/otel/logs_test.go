@@ -148,6 +148,8 @@ func TestRedactText(t *testing.T) {
 		"no://query/at/all":                    "no://query/at/all",
 		`Get "https://h/k?X-Amz-Signature=a":`: `Get "https://h/k?[redacted]":`,
 		"nats://u:p@h:4222, tls://t@h/x":       "nats://[redacted]@h:4222, tls://[redacted]@h/x",
+		"nats://u:p@ss@h:4222, nats://u:p'q@h": "nats://[redacted]@h:4222, nats://[redacted]@h",
+		`"nats://h", mail a@b`:                 `"nats://h", mail a@b`,
 		"http://h/a@b":                         "http://h/a@b",
 		"\xff":                                 "\uFFFD",
 	} {

@@ -3,10 +3,8 @@ package otel
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -87,8 +85,10 @@ func mendKey(s Signal) string {
 		return fmt.Sprintf("%s refuses the key in %s: it must be %s", b.name, strings.ToLower(b.header), b.key)
 	case len(s.Headers) == 0:
 		return "no header is sent, and it wants a key: set OTEL_EXPORTER_OTLP_HEADERS=name=value"
+	case len(namesOf(s.Headers)) == 0:
+		return "no header that is sent has a value: put the header's name and = before the key in OTEL_EXPORTER_OTLP_HEADERS"
 	}
-	return "the key is refused: check value and name of " + strings.Join(slices.Sorted(maps.Keys(s.Headers)), ", ") + " in OTEL_EXPORTER_OTLP_HEADERS"
+	return "the key is refused: check value and name of " + strings.Join(namesOf(s.Headers), ", ") + " in OTEL_EXPORTER_OTLP_HEADERS"
 }
 
 // doubts says what is likely to go wrong though the request was taken.

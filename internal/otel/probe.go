@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -61,7 +59,7 @@ func Probe(ctx context.Context, o Options) ([]Problem, []Answer) {
 
 // probeSignal makes one request.
 func probeSignal(ctx context.Context, base http.RoundTripper, name string, s Signal, redact func(error) string) Answer {
-	a := Answer{Signal: name, URL: printableURL(s.URL), Headers: slices.Sorted(maps.Keys(s.Headers))}
+	a := Answer{Signal: name, URL: printableURL(s.URL), Headers: namesOf(s.Headers)}
 	if base == nil {
 		own := newTransport(s.TLS)
 		defer own.CloseIdleConnections()
@@ -97,7 +95,7 @@ func probeSignal(ctx context.Context, base http.RoundTripper, name string, s Sig
 		inner = e.err // without the URL that net/http puts before it
 	}
 	a.Err = errors.New(redact(inner))
-	a.Mend = mend(name, s, failed, seen)
+	a.Mend = redact(errors.New(mend(name, s, failed, seen))) // a redirect may repeat the query
 	a.Warning = failed.reason == reasonThrottled || failed.reason == reasonUnavailable || failed.reason == reasonPartial
 	return a
 }

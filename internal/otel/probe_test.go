@@ -85,6 +85,7 @@ func TestProbeMends(t *testing.T) {
 		warning   bool
 	}{
 		{"no key", vars{endpoint: local}, answering(401, nil, ""), "no header is sent", false},
+		{"key without its name", vars{endpoint: local, headers: "c2VzYW1lb3Blbg=="}, answering(401, nil, ""), "put the header's name and = before the key", false},
 		{"wrong key", vars{endpoint: local, headers: "api-key=hunter22"}, answering(403, nil, "bad key hunter22"), "check value and name of Api-Key", false},
 		{"New Relic without a key", vars{endpoint: "https://otlp.nr-data.net"}, answering(403, nil, ""), "New Relic wants the header api-key", false},
 		{"New Relic of the other region", vars{endpoint: "https://otlp.nr-data.net:4318", headers: "api-key=hunter22"}, answering(403, nil, ""), "otlp.eu01.nr-data.net", false},
@@ -98,6 +99,7 @@ func TestProbeMends(t *testing.T) {
 		{"page", vars{endpoint: local}, answering(200, html, "<html>Sign in"), "user interface", false},
 		{"page without a type", vars{endpoint: local}, answering(200, nil, "<!DOCTYPE html>"), "user interface", false},
 		{"redirect", vars{endpoint: local}, answering(302, map[string]string{"Location": "https://sso.example/login?next=x"}, ""), "https://sso.example/login?[redacted]", false},
+		{"redirect that repeats the query", vars{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": local + "/v1/traces?key=hunter22"}, answering(301, map[string]string{"Location": "/v1/traces/?key=hunter22"}, ""), "/v1/traces/?[redacted]", false},
 		{"garbage", vars{endpoint: local}, answering(200, map[string]string{"Content-Type": "application/x-protobuf"}, "\xff\xff"), "something other than", false},
 		{"throttled", vars{endpoint: local}, answering(429, map[string]string{"Retry-After": "60"}, ""), "quota", true},
 		{"unavailable", vars{endpoint: local}, answering(503, nil, ""), "not ready", true},
@@ -113,7 +115,7 @@ func TestProbeMends(t *testing.T) {
 			if (a.Err != nil) != (tt.says != "") || !strings.Contains(a.Mend, tt.says) || a.Warning != tt.warning {
 				t.Errorf("%+v", a)
 			}
-			if strings.Contains(fmt.Sprintf("%+v", a), "hunter22") {
+			if text := strings.ToLower(fmt.Sprintf("%+v", a)); strings.Contains(text, "hunter22") || strings.Contains(text, "c2vzyw1l") {
 				t.Errorf("a key in %+v", a)
 			}
 		})

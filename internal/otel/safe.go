@@ -10,7 +10,7 @@ import (
 // What of a URL may be secret: the query, where signatures live, and credentials before the host.
 var (
 	urlQuery    = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://[^\s"'?]+)\?[^\s"']*`)
-	urlUserinfo = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s"'/?@]+@`)
+	urlUserinfo = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s"/?]+@`)
 )
 
 // redactText is a text in valid UTF-8 (one bad byte and an exporter loses the

@@ -162,20 +162,22 @@ func (l *losses) drain() {
 	l.draining = true
 }
 
-// report is an error that says what was lost and has not been logged; nil for nothing.
+// report is an error that says what was lost, or warned about, and has not been logged; nil for nothing.
 func (l *losses) report() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	keys := slices.SortedFunc(maps.Keys(l.seen), func(a, b lossKey) int {
 		return strings.Compare(a.signal+a.reason, b.signal+b.reason)
 	})
-	var parts []string
+	var parts, warnings []string
 	var last error
 	for _, k := range keys {
 		x := l.seen[k]
 		switch {
 		case k.signal == "sdk" || x.unloggedF == 0:
 			continue
+		case x.unlogged == 0:
+			warnings = append(warnings, fmt.Sprintf("%s (%s)", items[k.signal], k.reason))
 		default:
 			parts = append(parts, fmt.Sprintf("%d %s (%s; %d since the start)", x.unlogged, items[k.signal], k.reason, x.items))
 		}
@@ -184,10 +186,17 @@ func (l *losses) report() error {
 			last = x.last
 		}
 	}
-	if len(parts) == 0 {
+	var texts []string
+	if len(parts) > 0 {
+		texts = append(texts, "lost "+strings.Join(parts, ", "))
+	}
+	if len(warnings) > 0 {
+		texts = append(texts, "warned about "+strings.Join(warnings, ", "))
+	}
+	if len(texts) == 0 {
 		return nil
 	}
-	text := "lost " + strings.Join(parts, ", ")
+	text := strings.Join(texts, "; ")
 	if last != nil {
 		text += ": " + l.redact(last)
 	}

@@ -58,6 +58,21 @@ func TestDrainingGathersInsteadOfLogging(t *testing.T) {
 	}
 }
 
+// What the collector warned of is not lost.
+func TestWarningsAreNoLosses(t *testing.T) {
+	l := newLosses((&logbook{}).logger(), nil)
+	l.drain()
+	l.add(signalTraces, reasonPartial, 0, errors.New("clock skew"))
+	if err := l.report(); err == nil || err.Error() != "warned about spans (partial_success): clock skew" {
+		t.Errorf("report: %v", err)
+	}
+	l.add(signalTraces, reasonPartial, 0, errors.New("clock skew"))
+	l.add(signalLogs, reasonTimeout, 2, nil)
+	if err := l.report(); err == nil || err.Error() != "lost 2 log records (timeout; 2 since the start); warned about spans (partial_success): clock skew" {
+		t.Errorf("report: %v", err)
+	}
+}
+
 func TestRedact(t *testing.T) {
 	l := newLosses(nil, []string{"Basic czNjcjN0OnRva2Vu", "k3y!", "1"})
 	got := l.redact(errors.New("refused: Basic czNjcjN0OnRva2Vu\n<p>czNjcjN0OnRva2Vu</p> k3y! 1 \xff " + strings.Repeat("x", 1000)))

@@ -3,6 +3,7 @@ package otel
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -85,7 +86,7 @@ func observeExporter(m metric.Meter, noun string, d *delivery) error {
 	unit := "{" + map[string]string{"span": "span", "log": "log_record", "metric_data_point": "data_point"}[noun] + "}"
 	inflight := i.upDown("otel.sdk.exporter."+noun+".inflight", unit, "Items being exported.")
 	exported := i.counter("otel.sdk.exporter."+noun+".exported", unit, "Items whose export has ended, by error.")
-	attrs := with(d.stats.attrs...)
+	attrs := with(slices.Clone(d.stats.attrs)...) // with sorts what it gets, and the exporter of metrics may be at work
 	return i.observe(func(_ context.Context, o metric.Observer) error {
 		o.ObserveInt64(inflight, d.stats.inflight.Load(), attrs)
 		o.ObserveInt64(exported, d.stats.exported.Load(), attrs)

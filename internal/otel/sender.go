@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -95,6 +96,9 @@ func (s *sender) begin(ctx context.Context) (attempt context.Context, done func(
 		s.mu.Unlock()
 		if drain != nil {
 			return s.beginDraining(drain, wait)
+		}
+		if wait <= 0 { // what was sent before, in the same batch, took all the time
+			return nil, nil, classify(fmt.Errorf("no time was left to send it: %w", ctx.Err()))
 		}
 		if !s.sleep(ctx, wait) {
 			return nil, nil, &exportError{reason: reasonThrottled, items: -1, err: errors.New("the collector asked to wait longer than a batch may")}

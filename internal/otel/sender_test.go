@@ -63,6 +63,20 @@ func TestSenderGivesUp(t *testing.T) {
 	})
 }
 
+// The second half of a batch whose first half took all the time was not held up by the collector's wish.
+func TestSenderWithoutTime(t *testing.T) {
+	ended, end := context.WithTimeout(t.Context(), 0)
+	defer end()
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for ctx, want := range map[context.Context]string{ended: reasonTimeout, cancelled: reasonShutdown} {
+		err := (&sender{}).do(ctx, func(context.Context) error { t.Error("sent"); return nil })
+		if got := classify(err).reason; got != want {
+			t.Errorf("%s, want %s: %v", got, want, err)
+		}
+	}
+}
+
 func TestSenderHonoursRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		at, err := attempts(t, time.Minute, retryable(7*time.Second))

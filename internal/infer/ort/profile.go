@@ -35,26 +35,30 @@ func (r *Runtime) planEngines(p *Pipeline, version string, device DeviceFacts) e
 	square := func(side int) infer.Size { return infer.Size{Width: side / f.factor(), Height: side / f.factor()} }
 	least, own, most := square(shortest), infer.Size{Width: f.unet.sampleW, Height: f.unet.sampleH}, square(longest)
 	rows := max(1, r.opts.MaxRows)
-	give := func(s *session, at func(rows int, size infer.Size) []spec) {
+	give := func(s *session, least, best, most []spec) {
 		s.engine = &engine{cache: r.opts.EngineCache, key: engineKey{
 			Model: p.digest, Part: filepath.Base(filepath.Dir(s.path)), ORT: r.Version(), TensorRT: version, Device: device,
-			Profile: profile{Min: shapesOf(at(1, least)), Opt: shapesOf(at(rows, own)), Max: shapesOf(at(rows, most))},
+			Profile: profile{Min: shapesOf(least), Opt: shapesOf(best), Max: shapesOf(most)},
 			Options: tensorRTOptionsOf(s.in, r.opts.ProviderOptions),
 		}}
 	}
-	give(p.unet.session, func(rows int, size infer.Size) []spec {
-		return p.unet.inputs(rows, &infer.Call{Size: size})
-	})
+	denoises := func(rows int, size infer.Size) []spec { return p.unet.inputs(rows, &infer.Call{Size: size}) }
+	give(p.unet.session, denoises(1, least), denoises(rows, own), denoises(rows, most))
 	for _, v := range []*vae{p.vae, p.precise} {
 		if v != nil {
-			give(v.session, func(_ int, size infer.Size) []spec {
-				in, _ := v.specs(v.tiles.tile(size))
+			// An engine takes memory for its longest width and its longest height at once. So what is longer than a tile and than the model's own picture is decoded in
+			// tiles here, though it may be so narrow that it has no more pixels.
+			v.tiles.long = max(v.tiles.side, own.Width, own.Height)
+			decodes := func(size infer.Size, side int) []spec {
+				in, _ := v.specs(infer.Size{Width: min(size.Width, side), Height: min(size.Height, side)})
 				return in
-			})
+			}
+			give(v.session, decodes(least, v.tiles.side), decodes(own, v.tiles.long), decodes(most, v.tiles.long))
 		}
 	}
 	for _, t := range p.text {
-		give(t.session, func(int, infer.Size) []spec { return t.inputs(p.MaxTokens()) })
+		encodes := t.inputs(p.MaxTokens())
+		give(t.session, encodes, encodes, encodes)
 	}
 	return nil
 }

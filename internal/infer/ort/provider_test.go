@@ -2,6 +2,7 @@ package ort
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stipple-ai/stipple/internal/infer"
 	"github.com/stipple-ai/stipple/internal/infer/onnx"
 )
 
@@ -199,6 +201,62 @@ func TestProfile(t *testing.T) {
 			t.Errorf("%v: %v", sides, err)
 		}
 	}
+}
+
+// TestProfileHoldsEveryPicture: whatever picture the worker takes, no decoding of it, whole or in tiles, is of a shape that the engine was not built for.
+func TestProfileHoldsEveryPicture(t *testing.T) {
+	for _, c := range []struct {
+		tile  int // pixels
+		sides [2]int
+		own   infer.Size // latents
+	}{
+		{0, [2]int{64, 256}, infer.Size{Width: 16, Height: 16}},
+		{128, [2]int{64, 512}, infer.Size{Width: 16, Height: 16}},  // 64 × 256 is as large as a tile, and longer
+		{64, [2]int{96, 512}, infer.Size{Width: 16, Height: 16}},   // tiles are smaller than the smallest picture
+		{64, [2]int{128, 256}, infer.Size{Width: 16, Height: 16}},  // and so is every picture's
+		{128, [2]int{}, infer.Size{Width: 12, Height: 20}},         // the model's own size, longer than a tile
+		{128, [2]int{64, 1024}, infer.Size{Width: 12, Height: 20}}, // the same, and others
+	} {
+		p, err := plan(t, tiny())
+		if err != nil {
+			t.Fatal(err)
+		}
+		factor := p.folder.factor()
+		p.folder.unet.sampleW, p.folder.unet.sampleH = c.own.Width, c.own.Height
+		p.vae.tiles = newTiling(c.tile, factor, c.own)
+		r := &Runtime{opts: Options{EngineCache: t.TempDir(), EngineSides: c.sides}}
+		if err := r.planEngines(p, "10.13", DeviceFacts{}); err != nil {
+			t.Fatal(err)
+		}
+		profile := p.vae.session.engine.key.Profile
+		if whole := p.vae.tiles.tile(c.own); whole != c.own {
+			t.Errorf("%+v: the model's own size is decoded in tiles of %v", c, whole)
+		}
+		least, own, most := shapeOf(t, profile.Min), shapeOf(t, profile.Opt), shapeOf(t, profile.Max)
+		if own != c.own || own.Width < least.Width || own.Height < least.Height || own.Width > most.Width || own.Height > most.Height {
+			t.Errorf("%+v: the engine is for %v to %v, at its best with %v", c, least, most, own)
+		}
+		info := p.Info()
+		for w := info.MinSide; w <= info.MaxSide; w += info.SizeMultiple {
+			for h := info.MinSide; h <= info.MaxSide; h += info.SizeMultiple {
+				s := p.vae.tiles.tile(infer.Size{Width: w / factor, Height: h / factor})
+				if s.Width < least.Width || s.Height < least.Height || s.Width > most.Width || s.Height > most.Height {
+					t.Errorf("%+v: %d × %d is decoded by calls of %v, and the engine is for %v to %v", c, w, h, s, least, most)
+				}
+			}
+		}
+	}
+}
+
+// shapeOf reads the size of the latents in a decoder's shapes.
+func shapeOf(t *testing.T, shapes string) (s infer.Size) {
+	t.Helper()
+	var rows, channels int
+	_, dims, _ := strings.Cut(shapes, ":")
+	if _, err := fmt.Sscanf(dims, "%dx%dx%dx%d", &rows, &channels, &s.Height, &s.Width); err != nil {
+		t.Fatalf("%q: %v", shapes, err)
+	}
+	return s
 }
 
 // TestProviderHint: ONNX Runtime's words become what to do.

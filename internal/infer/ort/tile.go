@@ -13,6 +13,7 @@ import (
 type tiling struct {
 	whole int // latents (width × height) that are decoded in one piece
 	side  int // latents of a tile, each way, at most
+	long  int // latents of the longest side that is decoded in one piece; 0 is no bound
 }
 
 const (
@@ -32,7 +33,7 @@ func newTiling(side, factor int, own infer.Size) tiling {
 
 // tile returns the size of the tiles of a latent of size s: s itself where it is decoded whole.
 func (t tiling) tile(s infer.Size) infer.Size {
-	if s.Width*s.Height <= t.whole {
+	if s.Width*s.Height <= t.whole && (t.long == 0 || max(s.Width, s.Height) <= t.long) {
 		return s
 	}
 	return infer.Size{Width: min(s.Width, t.side), Height: min(s.Height, t.side)}

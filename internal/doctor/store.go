@@ -61,6 +61,12 @@ func (c Config) lookAtStore(ctx context.Context) []Check {
 	return append(checks, c.lookAtPresigning(ctx, s)...)
 }
 
+// Bounds of parts of the look at presigned links.
+const (
+	linkTime    = 20 * time.Second
+	cleanUpTime = 5 * time.Second
+)
+
 // lookAtPresigning puts an object, reads it through a link that needs no credentials, and deletes it.
 func (c Config) lookAtPresigning(ctx context.Context, s *upload.Store) []Check {
 	const name = "presign"
@@ -73,7 +79,10 @@ func (c Config) lookAtPresigning(ctx context.Context, s *upload.Store) []Check {
 	if err := readLink(ctx, s, key, body); err != nil {
 		checks[0] = Check{AreaStore, name, Warning, err.Error(), "links to pictures do not work from here: is AWS_ENDPOINT_URL_S3 the address that others reach, too, and its certificate trusted?"}
 	}
-	if err := s.Delete(ctx, key); err != nil {
+	// Also where the link took all the time, or somebody told us to end: nothing is left behind.
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+	defer cancel()
+	if err := s.Delete(after, key); err != nil {
 		if e, ok := errors.AsType[*upload.Error](err); !ok || e.Status != http.StatusForbidden { // told already
 			checks = append(checks, storeFailure("clean-up", err))
 		}
@@ -83,6 +92,8 @@ func (c Config) lookAtPresigning(ctx context.Context, s *upload.Store) []Check {
 
 // readLink reads an object through a presigned link, which no error names: it is a secret while it lives.
 func readLink(ctx context.Context, s *upload.Store, key string, want []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, linkTime)
+	defer cancel()
 	link, err := s.Presign(ctx, key, time.Minute)
 	if err != nil {
 		return err

@@ -200,10 +200,6 @@ func (l *loop) end(s *sample, err error) {
 	if s.failure != nil {
 		err = s.failure
 	}
-	if s.begun {
-		s.settleTime(time.Now())
-	} else {
-		s.wait += time.Since(s.since)
-	}
+	s.settleTime(time.Now())
 	s.done <- err
 }

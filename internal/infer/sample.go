@@ -29,6 +29,7 @@ type sample struct {
 	failure error  // why, when it failed
 
 	since   time.Time     // when the current stretch of waiting or denoising began
+	busy    bool          // it is of denoising
 	wait    time.Duration // no row in a lane
 	denoise time.Duration
 	calls   int
@@ -103,8 +104,8 @@ func (s *sample) ready() bool { return !s.leaving && s.riding+s.back < len(s.row
 // take puts a row into a call.
 func (s *sample) take(r *row, now time.Time) Row {
 	if s.riding == 0 {
-		s.wait += now.Sub(s.since)
-		s.since = now
+		s.settleTime(now)
+		s.busy = true
 	}
 	if !s.begun && s.req.OnBegin != nil {
 		s.req.OnBegin()
@@ -136,8 +137,12 @@ func (s *sample) takeBack(r *row) {
 
 // settleTime books the stretch that ends now; call it when the last row riding came back and its step, if any, was taken.
 func (s *sample) settleTime(now time.Time) {
-	s.denoise += now.Sub(s.since)
-	s.since = now
+	if s.busy {
+		s.denoise += now.Sub(s.since)
+	} else {
+		s.wait += now.Sub(s.since)
+	}
+	s.since, s.busy = now, false
 }
 
 // whole reports whether all rows of a step are back.

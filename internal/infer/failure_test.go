@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -192,6 +193,36 @@ func TestNaNFromTheUNet(t *testing.T) {
 			}
 			if m.decodes32 != 0 || calls != 3*2 {
 				t.Errorf("%d decodings in float32 and %d rows, want none and one call for both rows of each try", m.decodes32, calls)
+			}
+		})
+	}
+}
+
+// TestNothingButNaN: a device that gives no numbers for anything, as it did before, is broken. It must not turn a queue of jobs into bad images.
+func TestNothingButNaN(t *testing.T) {
+	for _, maxRows := range []int{1, 4} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newFakeModel(t)
+			m.delay = time.Millisecond
+			e, stop := start(t, m, 1, Config{MaxRows: maxRows}, func(e *Engine) {
+				if err := e.Warm(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+			})
+			draw(t, e, request(1))
+			m.corrupt = func(c *Call) {
+				for _, r := range c.Rows {
+					r.Out[5] = float32(math.NaN())
+				}
+			}
+			for range 2 {
+				_, err := e.Generate(context.Background(), request(1))
+				wantError(t, err, "bad_image", "the UNet gives NaN or infinite values at call 1 of 4")
+			}
+			_, err := e.Generate(context.Background(), request(1))
+			wantError(t, err, "interrupted", "")
+			if err := stop(); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), "it makes NaN or infinite values of noise") {
+				t.Errorf("Run returned %v, want ErrBroken and why", err)
 			}
 		})
 	}

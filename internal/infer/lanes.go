@@ -61,6 +61,7 @@ type flight struct {
 	denoise  func(context.Context) error // makes the call
 	began    time.Time
 	err      error
+	sound    bool // the call succeeded, and gave numbers for one row at least
 	duration time.Duration
 }
 
@@ -71,6 +72,7 @@ func (f *flight) fly(ctx context.Context, dog watchdog, back chan<- *flight) {
 	f.err = f.contained(ctx)
 	returned()
 	f.duration = time.Since(start)
+	f.sound = f.err == nil && (f.rows == nil || slices.ContainsFunc(f.call.Rows, func(r Row) bool { return finite(r.Out) }))
 	back <- f
 }
 

@@ -15,7 +15,7 @@ type loop struct {
 	seq      uint64
 	flights  []*flight // calls in lanes
 	calls    int64
-	failures int  // samples that failed alone, in whatever part, since the last UNet call that succeeded
+	failures int  // samples that failed alone, in whatever part, since the last UNet call that succeeded with numbers
 	probing  bool // a probe is in a lane
 	fits     fits
 	broken   error        // why the device is taken for broken
@@ -116,7 +116,9 @@ func (l *loop) landRows(f *flight) {
 	} else {
 		l.fits.succeeded(&f.call)
 		l.calls++
-		l.failures = 0
+		if f.sound {
+			l.failures = 0
+		}
 		if l.cfg.OnCall != nil {
 			l.cfg.OnCall(len(f.rows), f.call.Pad, f.duration)
 		}
@@ -130,6 +132,9 @@ func (l *loop) landRows(f *flight) {
 	}
 	landed := f.samples()
 	for i, err := range takeSteps(landed) {
+		if err != nil && !f.sound {
+			l.failures++ // a device that gives no numbers for anything would else fail a queue of jobs
+		}
 		l.settle(landed[i], err)
 	}
 }

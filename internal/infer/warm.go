@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/stipple-ai/stipple/internal/infer/rng"
 )
@@ -33,7 +34,7 @@ func (e *Engine) Warm(ctx context.Context) (err error) {
 			rows.Rows = rows.Rows[:1]
 		}
 		rows.Pad = shape
-		if err := e.model.Denoise(ctx, rows); err != nil {
+		if err := e.denoiseNoise(ctx, rows); err != nil {
 			return fmt.Errorf("UNet with %d rows: %w", shape, err)
 		}
 	}
@@ -72,7 +73,18 @@ func (e *Engine) runProbe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.model.Denoise(ctx, e.probeCall(text, e.probeSize(), 1))
+	return e.denoiseNoise(ctx, e.probeCall(text, e.probeSize(), 1))
+}
+
+// denoiseNoise makes a call of a probe. One that gives no numbers is of no use, to no job.
+func (e *Engine) denoiseNoise(ctx context.Context, c *Call) error {
+	if err := e.model.Denoise(ctx, c); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(c.Rows, func(r Row) bool { return !finite(r.Out) }) {
+		return errors.New("it makes NaN or infinite values of noise: a UNet in float16 may overflow so, else its weights or the device are damaged; export it in float32 (docs/models.md)")
+	}
+	return nil
 }
 
 // probeCall is a call of n rows of noise at one timestep, in the smallest shape that holds them.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +31,10 @@ func TestWarm(t *testing.T) {
 	}
 	m.fault = func(*Call) error { return errors.New("no kernel") }
 	if err := e.Warm(context.Background()); err == nil || !strings.Contains(err.Error(), "UNet with 1 rows: no kernel") {
+		t.Errorf("got %v", err)
+	}
+	m.fault, m.corrupt = nil, func(c *Call) { c.Rows[len(c.Rows)-1].Out[3] = float32(math.NaN()) }
+	if err := e.Warm(context.Background()); err == nil || !strings.Contains(err.Error(), "UNet with 1 rows: it makes NaN") {
 		t.Errorf("got %v", err)
 	}
 	m.fault = func(*Call) error { panic("boom") }

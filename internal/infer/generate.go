@@ -96,6 +96,7 @@ func (e *Engine) encode(ctx context.Context, prompts []Tokens, res *Result) ([]*
 func (e *Engine) denoise(ctx context.Context, s *sample, res *Result) error {
 	ctx, span := startSpan(ctx, "denoise")
 	s.since = time.Now()
+	begin := s.step // not 0 where a checkpoint is gone on from
 	err := e.ride(ctx, s)
 	res.Ledger.Wait += s.wait
 	res.Ledger.Denoise += s.denoise
@@ -106,6 +107,9 @@ func (e *Engine) denoise(ctx context.Context, s *sample, res *Result) error {
 	span.SetAttributes(attribute.Int("inference.calls", s.calls), attribute.Float64("inference.rows.mean", res.RowsMean),
 		attribute.Float64("inference.wait", s.wait.Seconds()), attribute.Int("num_inference_steps", s.req.Steps),
 		attribute.Float64("guidance_scale", s.req.Guidance), attribute.String("scheduler", cmp.Or(s.req.Scheduler, e.info.Schedule.Class())))
+	if steps := s.step - begin; steps > 0 {
+		span.SetAttributes(attribute.Float64("denoise.step.duration.mean", s.denoise.Seconds()/float64(steps)))
+	}
 	return endSpan(span, err)
 }
 
@@ -174,14 +178,16 @@ func startSpan(ctx context.Context, name string) (context.Context, trace.Span) {
 	return trace.SpanFromContext(ctx).TracerProvider().Tracer("github.com/stipple-ai/stipple/internal/infer").Start(ctx, name)
 }
 
-// endSpan ends span, marked with err unless that is nil or a leaving (the caller's or the engine's); the exception itself is recorded once, by
-// the caller's span.
+// endSpan ends span, marked with err unless that is nil or a leaving (the caller's or the engine's).
 func endSpan(span trace.Span, err error) error {
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, ErrStopped) {
+		errorType := "model_error"
 		var typed interface{ ErrorType() string }
 		if errors.As(err, &typed) {
-			span.SetAttributes(attribute.String("error.type", typed.ErrorType()))
+			errorType = typed.ErrorType()
 		}
+		span.AddEvent("exception", trace.WithAttributes(attribute.String("exception.type", fmt.Sprintf("%T", err)), attribute.String("exception.message", err.Error())))
+		span.SetAttributes(attribute.String("error.type", errorType))
 		span.SetStatus(codes.Error, err.Error())
 	}
 	span.End()

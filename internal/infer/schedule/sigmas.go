@@ -1,9 +1,6 @@
 package schedule
 
-import (
-	"math"
-	"sort"
-)
+import "math"
 
 // sigmaOf is the noise level, relative to the picture, where alphasCumprod is bar.
 func sigmaOf(bar float32) float32 { return sqrt32((1 - bar) / bar) }
@@ -74,7 +71,11 @@ func (p Params) sigmaSchedule(bar []float32, steps int) (timesteps, sigmas []flo
 		s = logLinear(table, steps)
 	}
 	if p.respaced() {
-		s = p.respace(s[0], s[len(s)-1], steps)
+		low := s[len(s)-1]
+		if p.TimestepSpacing == "trailing" && overshoots(p.NumTrainTimesteps, steps) {
+			low = float64(table[0]) // the level of the timestep too many
+		}
+		s = p.respace(s[0], low, steps)
 		logs := logSigmas(table)
 		for i := range timesteps {
 			timesteps[i] = float32(timestepOf(s[i], logs))
@@ -102,8 +103,8 @@ func logSigmas(table []float32) []float32 {
 	return l
 }
 
-// timestepOf finds the timestep, with a fraction, at which a noise level stands in a rising table of
-// logarithms. Beyond its ends it gives the first or the last.
+// timestepOf finds the timestep, with a fraction, at which a noise level stands in a table of logarithms
+// that rises but for its end, see bracket. Beyond its ends it gives the first or the last.
 func timestepOf(sigma float64, logs []float32) float64 {
 	if len(logs) == 1 {
 		return 0
@@ -115,10 +116,14 @@ func timestepOf(sigma float64, logs []float32) float64 {
 	return float64((1-w)*float64(j)) + float64(w*float64(j+1))
 }
 
-// bracket is the index of the last entry not above l, so that l lies between it and the next.
+// bracket is the index of the last entry not above l, but never of the last of all. The table may fall at its
+// end, where zero terminal SNR puts a finite level (see flooredAlphasCumprod): so it is looked at from there.
 func bracket(l float64, logs []float32) int {
-	above := sort.Search(len(logs), func(i int) bool { return float64(logs[i]) > l })
-	return max(min(above-1, len(logs)-2), 0)
+	i := len(logs) - 1
+	for i > 0 && float64(logs[i]) > l {
+		i--
+	}
+	return min(i, len(logs)-2)
 }
 
 // newSigmaTable is the table of a sampler that steps in sigma and scales the model's input. sigmas has

@@ -58,6 +58,11 @@ func trailing(total, last, n int) []float64 {
 	return t
 }
 
+// overshoots says whether numpy.arange(total, 0, -total/n) yields the value too many that trailing leaves out.
+func overshoots(total, n int) bool {
+	return math.Ceil(float64(total)/(float64(total)/float64(n))) > float64(n)
+}
+
 // round rounds in place as numpy does, halves to even.
 func round(v []float64) []float64 {
 	for i := range v {

@@ -115,13 +115,16 @@ OPTIONS += [("UniPCMultistepScheduler", dict(SD, disable_corrector=[0, 2])), ("U
             ("UniPCMultistepScheduler", dict(SD, use_beta_sigmas=True)), ("UniPCMultistepScheduler", dict(SD, prediction_type="sample", timestep_spacing="leading", steps_offset=1)),
             ("DEISMultistepScheduler", FLOW), ("DEISMultistepScheduler", dict(SD, thresholding=True)), ("DEISMultistepScheduler", dict(SD, use_exponential_sigmas=True)), ("DEISMultistepScheduler", dict(SD, use_beta_sigmas=True)),
             ("DEISMultistepScheduler", dict(SD, prediction_type="sample", timestep_spacing="trailing"))]
+OPTIONS += [("DPMSolverMultistepScheduler", dict(prediction_type="v_prediction", rescale_betas_zero_snr=True, use_lu_lambdas=True))]
+# numpy.arange has a timestep too many, of which the levels' lower bound is left
+OPTIONS += [(cls, dict(SD, num_train_timesteps=300, timestep_spacing="trailing", use_karras_sigmas=True), 7) for cls in ("EulerDiscreteScheduler", "LMSDiscreteScheduler")]
 
 
 def options():
     """Fields that the models' configurations leave alone, at few and at more steps."""
     out = []
-    for cls, config in OPTIONS:
-        for steps in (9, 16):
+    for cls, config, *counts in OPTIONS:
+        for steps in counts or (9, 16):
             s = getattr(diffusers, cls).from_config(config)
             try:
                 out.append(dict(scheduler=cls, config=config, **run(s, steps, 7)))

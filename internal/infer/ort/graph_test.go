@@ -31,7 +31,9 @@ func writeGraph(t *testing.T, dir, part, inputs, outputs string) {
 		graph = field(field(graph, 1, node), 12, valueInfo(t, value))
 	}
 	for in := range strings.SplitSeq(inputs, ", ") {
-		graph = field(graph, 11, valueInfo(t, in))
+		if in != "" {
+			graph = field(graph, 11, valueInfo(t, in))
+		}
 	}
 	path := filepath.Join(dir, filepath.FromSlash(graphFile(part)))
 	if err := os.WriteFile(path, field(nil, 7, graph), 0o600); err != nil {
@@ -99,6 +101,7 @@ func TestLoadRefusesGraphs(t *testing.T) {
 		want                               []string
 	}{
 		{"foreign input", "sd15", "unet", unet(sample, timestep, text, "down_block_0 float32[-1 16 -1 -1]"), out, []string{"down_block_0 float32[-1 16 -1 -1]", "not one that this worker fills", "docs/models.md"}},
+		{"a UNet without inputs", "sd15", "unet", "", out, []string{"sample of float32 or float16 and rank 4", "its inputs are none"}},
 		{"no timestep", "sd15", "unet", unet(sample, text), out, []string{"needs an input timestep", sample}},
 		{"double timestep", "sd15", "unet", unet(sample, "timestep float64[-1]", text), out, []string{"timestep float64[-1]", "float32, float16, int64 or int32"}},
 		{"scalar half timestep", "sd15", "unet", unet(sample, "timestep float16[]", text), out, []string{"timestep float16[]", "as a vector"}},
@@ -117,12 +120,14 @@ func TestLoadRefusesGraphs(t *testing.T) {
 		{"refiner", "sdxl", "unet", unet(sample, timestep, xlText, pooled, "time_ids float32[-1 5]"), out, []string{"time_ids float32[-1 5]", "6 numbers", "refiner"}},
 		{"pooled width", "sdxl", "unet", unet(sample, timestep, xlText, "text_embeds float32[-1 99]", times), out, []string{"text_embeds are 99 wide", "text_encoder_2 gives"}},
 
+		{"a decoder without inputs", "sd15", "vae_decoder", "", picture, []string{"its inputs are none", "one, the latents", "VAE decoder"}},
 		{"two inputs", "sd15", "vae_decoder", latent + ", " + timestep, picture, []string{timestep, "one, the latents", "VAE decoder"}},
 		{"an encoder", "sd15", "vae_decoder", "sample float32[-1 3 -1 -1]", "latent_parameters float32[-1 8 -1 -1]", []string{"3 channels", "latents have 4"}},
 		{"latents out", "sd15", "vae_decoder", latent, "latents float32[-1 8 -1 -1]", []string{"latents float32[-1 8 -1 -1]", "not a picture"}},
 		{"fixed latents", "sd15", "vae_decoder", "latent_sample float32[1 4 64 64]", picture, []string{"fixed height (64)", "dynamic axes"}},
 		{"fixed batch of latents", "sd15", "vae_decoder", "latent_sample float32[2 4 -1 -1]", picture, []string{"fixed batch (2)", "dynamic axes"}},
 
+		{"an encoder without inputs", "sd15", "text_encoder", "", hidden, []string{"its inputs are none", "one, input_ids"}},
 		{"attention mask", "sd15", "text_encoder", ids + ", attention_mask int64[-1 -1]", hidden, []string{"attention_mask", "one, input_ids"}},
 		{"float ids", "sd15", "text_encoder", "input_ids float32[-1 -1]", hidden, []string{"input_ids float32[-1 -1]", "int32 or int64"}},
 		{"fixed length", "sd15", "text_encoder", "input_ids int64[1 64]", hidden, []string{"fixed length (64)", "dynamic axes"}},

@@ -36,8 +36,8 @@ func (f *folder) planVAE(part string, tile int) (*vae, error) {
 	if err == nil {
 		v.session, err = f.plan(part, h.Outputs[0].Name)
 	}
-	if in := h.Inputs[0]; err == nil && part == precisePart && in.Elem != onnx.Float32 {
-		err = fmt.Errorf("its input %s is not float32: this folder is for the decoder in float32, which is tried where %s overflows", in, vaePart)
+	if err == nil && part == precisePart && h.Inputs[0].Elem != onnx.Float32 {
+		err = fmt.Errorf("its input %s is not float32: this folder is for the decoder in float32, which is tried where %s overflows", h.Inputs[0], vaePart)
 	}
 	if err != nil {
 		return nil, f.bad(graphFile(part), "%w", err)

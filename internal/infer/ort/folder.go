@@ -150,15 +150,18 @@ func (f *folder) readOwn() error {
 func (f *folder) readScheduler() error {
 	const name = "scheduler/scheduler_config.json"
 	fields := map[string]json.RawMessage{}
-	if err := f.readJSON(name, &fields); err != nil {
+	err := f.read(name, func(data []byte) error { return json.Unmarshal(schedule.StandardJSON(data), &fields) })
+	if err != nil {
 		return err
 	}
 	if f.class() == "StableDiffusionPipeline" {
 		// diffusers' pipeline does this to every scheduler it loads: configurations from before these fields would draw otherwise.
 		fields["steps_offset"], fields["clip_sample"] = json.RawMessage("1"), json.RawMessage("false")
 	}
-	if fields["_class_name"] == nil && len(f.index.Scheduler) == 2 {
-		fields["_class_name"] = f.index.Scheduler[1] // the oldest exporters wrote it there alone
+	// As in diffusers the index has the last word, whichever class wrote the configuration; the oldest exporters wrote the class there alone.
+	namedBy := name
+	if len(f.index.Scheduler) == 2 && string(f.index.Scheduler[1]) != "null" {
+		fields["_class_name"], namedBy = f.index.Scheduler[1], "model_index.json"
 	}
 	raw, err := json.Marshal(fields)
 	if err != nil {
@@ -169,7 +172,7 @@ func (f *folder) readScheduler() error {
 		return f.bad(name, "%w", err)
 	}
 	if _, err := schedule.Resolve("", c); err != nil {
-		return f.bad(name, "%w", err)
+		return f.bad(name, "with the class that %s names: %w", namedBy, err)
 	}
 	f.scheduler = c
 	return nil

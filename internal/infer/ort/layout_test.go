@@ -63,6 +63,10 @@ func TestLayouts(t *testing.T) {
 		{"the scheduler's class in the index alone", "sd15", func(t *testing.T, dir string) {
 			replaceIn(t, filepath.Join(dir, "scheduler/scheduler_config.json"), `"_class_name"`, `"_was_class_name"`)
 		}},
+		{"a scheduler's config that another class wrote, with its infinity", "sd15", func(t *testing.T, dir string) {
+			replaceIn(t, filepath.Join(dir, "scheduler/scheduler_config.json"), `"_class_name": "PNDMScheduler"`,
+				`"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -Infinity`)
+		}},
 		{"Hugging Face's cache: every file a link into one folder", "sd15-legacy", func(t *testing.T, dir string) {
 			blobs := t.TempDir()
 			err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -107,6 +111,7 @@ func TestLayouts(t *testing.T) {
 // TestNoGuidance: a Turbo's stipple.json says what its jobs leave out, and then a step is one row.
 func TestNoGuidance(t *testing.T) {
 	dir := copyPipeline(t, "sd21-v")
+	replaceIn(t, filepath.Join(dir, "model_index.json"), `"DDIMScheduler"`, `"EulerDiscreteScheduler"`)
 	write(t, filepath.Join(dir, "scheduler/scheduler_config.json"),
 		`{"_class_name": "EulerDiscreteScheduler", "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "timestep_spacing": "trailing", "prediction_type": "epsilon"}`)
 	write(t, filepath.Join(dir, "stipple.json"), `{"num_inference_steps": 1, "guidance_scale": 0}`)

@@ -26,7 +26,7 @@ type setting struct {
 // the fields listed in _use_default_values. An error names the field that is of the wrong type or out
 // of range. Python's Infinity and -Infinity are understood.
 func ParseConfig(data []byte) (Config, error) {
-	c, err := decodeConfig(quoteNonFinite(data))
+	c, err := decodeConfig(StandardJSON(data))
 	if err != nil {
 		return Config{}, fmt.Errorf("reading scheduler config: %w", err)
 	}
@@ -105,9 +105,10 @@ func (c Config) flow() bool {
 	return strings.HasPrefix(c.class, "FlowMatch") || ok && prediction.value.String() == "flow_prediction"
 }
 
-// quoteNonFinite puts the bare words that Python's json writes for non-finite numbers in quotes, which
-// makes the text JSON again.
-func quoteNonFinite(data []byte) []byte {
+// StandardJSON puts the bare words that Python's json writes for non-finite numbers in quotes, which makes
+// the text JSON that others than Python read; [ParseConfig] understands it either way. Diffusers writes
+// lambda_min_clipped as -Infinity.
+func StandardJSON(data []byte) []byte {
 	if !bytes.Contains(data, []byte("Infinity")) && !bytes.Contains(data, []byte("NaN")) {
 		return data
 	}

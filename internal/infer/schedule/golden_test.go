@@ -41,7 +41,7 @@ func readGoldens(t testing.TB, path string) []golden {
 		t.Fatal(err)
 	}
 	var runs []golden
-	if err := json.Unmarshal(quoteNonFinite(data), &runs); err != nil {
+	if err := json.Unmarshal(StandardJSON(data), &runs); err != nil {
 		t.Fatal(err)
 	}
 	if len(runs) == 0 {

@@ -151,7 +151,7 @@ func (p Params) validate() error {
 }
 
 // extended is a float64 that in JSON may be one of Python's Infinity, -Infinity and NaN; see
-// quoteNonFinite.
+// StandardJSON.
 type extended float64
 
 // UnmarshalJSON implements [json.Unmarshaler].

@@ -198,29 +198,48 @@ func TestNaNFromTheUNet(t *testing.T) {
 	}
 }
 
-// TestNothingButNaN: a device that gives no numbers for anything, as it did before, is broken. It must not turn a queue of jobs into bad images.
+// TestNothingButNaN: a device that gives no numbers for anything, as it did before, is broken. It must not turn a queue of jobs into bad images, nor a crowd.
 func TestNothingButNaN(t *testing.T) {
-	for _, maxRows := range []int{1, 4} {
+	for _, maxRows := range []int{1, 16} {
 		synctest.Test(t, func(t *testing.T) {
 			m := newFakeModel(t)
 			m.delay = time.Millisecond
-			e, stop := start(t, m, 1, Config{MaxRows: maxRows}, func(e *Engine) {
+			e, stop := start(t, m, 1, Config{MaxRows: maxRows, Encoders: 1}, func(e *Engine) {
 				if err := e.Warm(context.Background()); err != nil {
 					t.Fatal(err)
 				}
 			})
 			draw(t, e, request(1))
+			born := time.Now()
 			m.corrupt = func(c *Call) {
 				for _, r := range c.Rows {
-					r.Out[5] = float32(math.NaN())
+					if time.Since(born) > 100*time.Millisecond {
+						r.Out[5] = float32(math.NaN())
+					}
 				}
 			}
-			for range 2 {
-				_, err := e.Generate(context.Background(), request(1))
-				wantError(t, err, "bad_image", "the UNet gives NaN or infinite values at call 1 of 4")
+			types := map[string]int{}
+			var mu sync.Mutex
+			var wg sync.WaitGroup
+			for i := range 8 {
+				wg.Go(func() {
+					q := request(uint64(i))
+					q.Steps = 1000
+					_, err := e.Generate(context.Background(), q)
+					typed, ok := errors.AsType[*Error](err)
+					if !ok || typed.Type == "bad_image" && !strings.Contains(err.Error(), "the UNet gives NaN or infinite values at call") {
+						t.Errorf("got %v", err)
+						return
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					types[typed.Type]++
+				})
 			}
-			_, err := e.Generate(context.Background(), request(1))
-			wantError(t, err, "interrupted", "")
+			wg.Wait()
+			if types["bad_image"] != 2 || types["interrupted"] != 6 {
+				t.Errorf("%d rows a call: got %v, want two bad images and the others handed back", maxRows, types)
+			}
 			if err := stop(); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), "it makes NaN or infinite values of noise") {
 				t.Errorf("Run returned %v, want ErrBroken and why", err)
 			}

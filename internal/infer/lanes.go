@@ -2,6 +2,7 @@ package infer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -65,6 +66,9 @@ type flight struct {
 	duration time.Duration
 }
 
+// errNoNumbers is of a call that succeeded, and gave nothing that is of any use.
+var errNoNumbers = errors.New("the UNet gives NaN or infinite values for every row")
+
 // fly makes the call and sends the flight back.
 func (f *flight) fly(ctx context.Context, dog watchdog, back chan<- *flight) {
 	returned := dog.watch("a UNet call")
@@ -73,6 +77,9 @@ func (f *flight) fly(ctx context.Context, dog watchdog, back chan<- *flight) {
 	returned()
 	f.duration = time.Since(start)
 	f.sound = f.err == nil && (f.rows == nil || slices.ContainsFunc(f.call.Rows, func(r Row) bool { return finite(r.Out) }))
+	if f.err == nil && !f.sound && len(f.rows) > 1 {
+		f.err = errNoNumbers // one by one, so that of a crowd on a broken device two are lost
+	}
 	back <- f
 }
 

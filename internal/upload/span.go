@@ -20,8 +20,10 @@ type callSpan struct {
 // startSpan begins the span of a call, such as PutObject. Its attempts must run under the context that is returned.
 func (s *Store) startSpan(ctx context.Context, method, key string) (context.Context, callSpan) {
 	ctx, span := s.tracer.Start(ctx, "S3."+method, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
-		attribute.String("rpc.system", "aws-api"),
+		attribute.String("rpc.system", "aws-api"),      // deprecated, and what backends know
+		attribute.String("rpc.system.name", "aws-api"), // its new name
 		attribute.String("rpc.method", method),
+		attribute.String("cloud.region", s.region),
 		attribute.String("aws.s3.bucket", s.config.Bucket),
 		attribute.String("aws.s3.key", key),
 	))

@@ -81,7 +81,7 @@ func TestSpansOfPutObject(t *testing.T) {
 	check := func(s *recordedSpan, more map[string]any) {
 		t.Helper()
 		want := map[string]any{
-			"rpc.system": "aws-api", "rpc.method": "PutObject", "aws.s3.bucket": "pictures", "aws.s3.key": testKey, "server.address": host,
+			"rpc.system": "aws-api", "rpc.system.name": "aws-api", "cloud.region": server.Region(), "rpc.method": "PutObject", "aws.s3.bucket": "pictures", "aws.s3.key": testKey, "server.address": host,
 		}
 		maps.Copy(want, more)
 		got := map[string]any{}

@@ -26,6 +26,7 @@ type Store struct {
 	putter  *putter // nil where the SDK must put
 	http    *attemptClient
 	tracer  trace.Tracer
+	region  string
 	found   atomic.Pointer[Capabilities] // nil until they are known
 	probing chan struct{}                // holds one token: the right to find them out
 }
@@ -52,6 +53,7 @@ func Open(ctx context.Context, c Config, tracer trace.Tracer) (*Store, error) {
 		config:  c,
 		http:    newAttemptClient(buildable.GetTransport(), c), // with the CA of AWS_CA_BUNDLE
 		tracer:  tracer,
+		region:  cfg.Region,
 		probing: make(chan struct{}, 1),
 	}
 	s.probing <- struct{}{}

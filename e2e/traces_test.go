@@ -109,12 +109,13 @@ func TestOneTraceFromCommandToPicture(t *testing.T) {
 		"messaging.system": "nats", "messaging.operation.name": "process", "messaging.operation.type": "process", "messaging.message.id": "bugs/0",
 		"messaging.destination.name": w.subject("jobs", "normal", "sd15", "bugs"), "messaging.consumer.group.name": "w-normal-sd15",
 		"messaging.nats.stream": w.stream("JOBS"), "messaging.nats.delivery_count": int64(1), "job.id": "bugs/0", "job.outcome": "completed",
-		"image.width": int64(96), "image.height": int64(128),
+		"image.width": int64(96), "image.height": int64(128), "image.count": int64(1),
 	})
+	checkAttributes(t, of.named("inference")[0], map[string]any{"inference.device": "cpu", "inference.execution_provider": "cpu", "gen_ai.provider.name": "onnxruntime"})
 	// PNDM calls the model once more than it has steps, and a guided picture has two rows.
 	checkAttributes(t, of.named("denoise")[0], map[string]any{"inference.calls": int64(8), "inference.rows.mean": float64(1)})
-	checkAttributes(t, of.named("upload")[0], map[string]any{"aws.s3.bucket": w.bucket, "aws.s3.key": r.Image.Key, "upload.size": r.Image.Size})
-	checkAttributes(t, of.named("S3.PutObject")[0], map[string]any{"aws.s3.bucket": w.bucket, "aws.s3.key": r.Image.Key, "http.response.status_code": int64(200)})
+	checkAttributes(t, of.named("upload")[0], map[string]any{"aws.s3.bucket": w.bucket, "aws.s3.key": r.Image.Key, "upload.size": r.Image.Size, "upload.attempts": int64(1)})
+	checkAttributes(t, of.named("S3.PutObject")[0], map[string]any{"aws.s3.bucket": w.bucket, "aws.s3.key": r.Image.Key, "http.response.status_code": int64(200), "rpc.system.name": "aws-api"})
 	if put := of.named("S3.PutObject")[0]; put.Kind != "CLIENT" {
 		t.Errorf("S3.PutObject is of kind %s, want CLIENT", put.Kind)
 	}
@@ -162,7 +163,7 @@ func checkStartup(t *testing.T, sink *otlpd.Server, jobTrace string) {
 	if got := all.trace(startup[0].TraceID).tree(""); got != "startup(load_model, warmup)" {
 		t.Errorf("the trace of the start is %s", got)
 	}
-	checkAttributes(t, all.named("warmup")[0], map[string]any{"model.name": "sd15"})
+	checkAttributes(t, all.named("warmup")[0], map[string]any{"model.name": "sd15", "num_inference_steps": int64(1), "inference.device": "cpu"})
 	drain := all.named("drain")
 	if len(drain) != 1 || drain[0].ParentID != "" || drain[0].TraceID == jobTrace {
 		t.Fatalf("drain: %+v, want one root", drain)

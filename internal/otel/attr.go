@@ -84,18 +84,18 @@ const (
 
 // The model at work, on inference and below.
 const (
-	GenAIOperationName   = attribute.Key("gen_ai.operation.name")      // GenAIGenerateContent
-	GenAIOutputType      = attribute.Key("gen_ai.output.type")         // GenAIImage
-	GenAIRequestModel    = attribute.Key("gen_ai.request.model")       // string
-	GenAIProviderName    = attribute.Key("gen_ai.provider.name")       // ProviderONNXRuntime
-	GenAIRequestSeed     = attribute.Key("gen_ai.request.seed")        // int
-	GenAIInputTokens     = attribute.Key("gen_ai.usage.input_tokens")  // int, on tokenize
-	InferenceDevice      = attribute.Key("inference.device")           // string
-	InferenceProvider    = attribute.Key("inference.provider")         // string: cpu, cuda, tensorrt
-	InferenceCalls       = attribute.Key("inference.calls")            // int, on denoise: UNet calls its rows rode in
-	InferenceRowsMean    = attribute.Key("inference.rows.mean")        // double, rows of these calls
-	InferenceWait        = attribute.Key("inference.wait")             // double, s, ready but not in a call
-	DenoiseStepDuration  = attribute.Key("denoise.step.duration.mean") // double, s
+	GenAIOperationName   = attribute.Key("gen_ai.operation.name")        // GenAIGenerateContent
+	GenAIOutputType      = attribute.Key("gen_ai.output.type")           // GenAIImage
+	GenAIRequestModel    = attribute.Key("gen_ai.request.model")         // string
+	GenAIProviderName    = attribute.Key("gen_ai.provider.name")         // ProviderONNXRuntime
+	GenAIRequestSeed     = attribute.Key("gen_ai.request.seed")          // int
+	GenAIInputTokens     = attribute.Key("gen_ai.usage.input_tokens")    // int, on tokenize
+	InferenceDevice      = attribute.Key("inference.device")             // string: cpu, cuda:0, …
+	InferenceProvider    = attribute.Key("inference.execution_provider") // string: cpu, cuda, tensorrt
+	InferenceCalls       = attribute.Key("inference.calls")              // int, on denoise: UNet calls its rows rode in
+	InferenceRowsMean    = attribute.Key("inference.rows.mean")          // double, rows of these calls
+	InferenceWait        = attribute.Key("inference.wait")               // double, s, ready but not in a call
+	DenoiseStepDuration  = attribute.Key("denoise.step.duration.mean")   // double, s
 	GenAIGenerateContent = "generate_content"
 	GenAIImage           = "image"
 	ProviderONNXRuntime  = "onnxruntime"

@@ -42,6 +42,9 @@ func (j *job) upload(ctx context.Context, img infer.Image, drawn *infer.Result) 
 	tries := 0
 	defer func() {
 		err = j.cause(ctx, err)
+		if tries > 0 {
+			span.SetAttributes(otel.UploadAttempts.Int(tries))
+		}
 		if err != nil && !handedBack(err) {
 			otel.Fail(span, err, queue.ErrorType(err))
 		}

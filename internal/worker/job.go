@@ -147,6 +147,7 @@ func (j *job) describe() {
 	j.span.SetAttributes(append(j.attributes(),
 		otel.ModelRevision.String(j.model.digest),
 		otel.ImageWidth.Int(j.resolved.request.Width), otel.ImageHeight.Int(j.resolved.request.Height),
+		otel.ImageCount.Int(1),
 	)...)
 }
 
@@ -179,7 +180,7 @@ func (j *job) generate(ctx context.Context) (infer.Image, *infer.Result, error) 
 		otel.GenAIOperationName.String(otel.GenAIGenerateContent), otel.GenAIOutputType.String(otel.GenAIImage),
 		otel.GenAIRequestModel.String(j.model.name), otel.GenAIProviderName.String(otel.ProviderONNXRuntime),
 		otel.GenAIRequestSeed.Int64(int64(j.resolved.request.Seed)), // OTLP's integers are signed: a seed of 2^63 and more reads as negative
-		otel.InferenceProvider.String(j.runtime.Provider()))...))
+		otel.InferenceProvider.String(j.runtime.Provider()), otel.InferenceDevice.String(j.runtime.Device()))...))
 	defer span.End()
 	r := j.resolved.request
 	r.OnBegin = func() { j.begun.Store(true) }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stipple-ai/stipple/internal/infer/ort"
+	"github.com/stipple-ai/stipple/internal/queue"
 )
 
 func TestParseModels(t *testing.T) {
@@ -198,4 +199,20 @@ func TestPhases(t *testing.T) {
 			t.Errorf("the parts sum to %v of %v", sum, time.Since(begin))
 		}
 	})
+}
+
+// The messages of whoever publishes without a Nats-Msg-Id have a name on their spans all the same.
+func TestMessageID(t *testing.T) {
+	for _, tt := range []struct {
+		header map[string][]string
+		want   string
+	}{
+		{map[string][]string{"Nats-Msg-Id": {"b/1#2"}}, "b/1#2"},
+		{nil, "JOBS:7"},
+	} {
+		d := &queue.Delivery{Header: tt.header, StreamSeq: 7}
+		if got := messageID(d, "JOBS"); got != tt.want {
+			t.Errorf("%v: %q, want %q", tt.header, got, tt.want)
+		}
+	}
 }

@@ -74,7 +74,7 @@ func loadModel(ctx context.Context, c Config, rt *ort.Runtime, lanes *infer.Lane
 		OnCall: func(rows, _ int, d time.Duration) { t.Metrics.Call(measured, path.Name, rows, d) },
 	})
 	if err == nil {
-		err = m.warm(ctx, t)
+		err = m.warm(ctx, t, rt.Device())
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -88,9 +88,9 @@ func withoutSpan(ctx context.Context) context.Context {
 }
 
 // warm draws nothing: it runs every part once, in a span of its own that is never part of a job's trace.
-func (m *model) warm(ctx context.Context, t *otel.Telemetry) error {
+func (m *model) warm(ctx context.Context, t *otel.Telemetry, device string) error {
 	begin := time.Now()
-	ctx, span := t.Tracer().Start(ctx, otel.SpanWarmup, trace.WithAttributes(otel.ModelName.String(m.name)))
+	ctx, span := t.Tracer().Start(ctx, otel.SpanWarmup, trace.WithAttributes(otel.ModelName.String(m.name), otel.NumInferenceSteps.Int(1), otel.InferenceDevice.String(device)))
 	defer span.End()
 	if err := m.engine.Warm(ctx); err != nil {
 		otel.Fail(span, err, queue.TypeModelError)

@@ -7,6 +7,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -110,7 +111,7 @@ func (w *Worker) handle(work context.Context, d *queue.Delivery) {
 	ctx := w.telemetry.Propagator.Extract(work, d.Header, body)
 	ctx, span := w.telemetry.Propagator.StartConsumer(ctx, w.telemetry.Tracer(), otel.SpanTextToImage, trace.WithTimestamp(d.Received), trace.WithAttributes(
 		otel.MessagingSystem.String(otel.SystemNATS), otel.MessagingOperationName.String(otel.OperationProcess), otel.MessagingOperationType.String(otel.OperationProcess),
-		otel.MessagingDestination.String(d.Subject), otel.MessagingConsumerGroup.String(d.Consumer), otel.MessagingMessageID.String(d.Header.Get("Nats-Msg-Id")),
+		otel.MessagingDestination.String(d.Subject), otel.MessagingConsumerGroup.String(d.Consumer), otel.MessagingMessageID.String(messageID(d, w.queue.Names().JobsStream())),
 		otel.MessagingConversationID.String(d.String()), otel.NATSStream.String(w.queue.Names().JobsStream()), otel.NATSSequence.Int64(int64(d.StreamSeq)),
 		otel.NATSDeliveryCount.Int(d.NumDelivered), otel.JobID.String(d.String()), otel.JobQueueTime.Float64(max(0, d.Received.Sub(d.Published).Seconds()))))
 	defer span.End()
@@ -134,6 +135,11 @@ func (w *Worker) handle(work context.Context, d *queue.Delivery) {
 		otel.Fail(span, err, failed)
 	}
 	w.finished(ctx, j, outcome, failed)
+}
+
+// messageID names a delivery's message: by its Nats-Msg-Id, or where its publisher gave it none by its place in the stream.
+func messageID(d *queue.Delivery, stream string) string {
+	return cmp.Or(d.Header.Get("Nats-Msg-Id"), fmt.Sprintf("%s:%d", stream, d.StreamSeq))
 }
 
 // guard draws the job within JOB_TIMEOUT and contains a panic in its goroutine.

@@ -139,6 +139,14 @@ func (r *Runtime) Version() string { return native.GetVersion() }
 // Provider returns the execution provider in use.
 func (r *Runtime) Provider() string { return r.opts.Provider }
 
+// Device is where models run, as PyTorch writes it: cpu, or cuda:0.
+func (r *Runtime) Device() string {
+	if r.opts.Provider == "cpu" {
+		return "cpu"
+	}
+	return fmt.Sprintf("cuda:%d", r.opts.Device)
+}
+
 // WithThreads returns r with another number of threads a call, for the pipelines that it loads; Close is still r's.
 func (r *Runtime) WithThreads(n int) *Runtime {
 	other := *r

@@ -16,6 +16,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/stipple-ai/stipple/internal/local/ports"
 	"github.com/stipple-ai/stipple/internal/queue"
 )
 
@@ -49,19 +50,18 @@ func startCluster(t *testing.T, env map[string]string) []*server.Server {
 	for name, value := range env {
 		t.Setenv(name, value)
 	}
-	var ports []int
+	var drawn []int
 	var routes []*url.URL
 	for range 3 {
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		port, err := ports.Free()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close() // all are drawn before any is given back
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
+		drawn = append(drawn, port)
+		routes = append(routes, &url.URL{Scheme: "nats", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))})
 	}
 	var all []*server.Server
-	for i := range ports {
+	for i := range drawn {
 		t.Setenv("POD_NAME", "nats-"+strconv.Itoa(i))
 		o, err := server.ProcessConfigFile("nats/cluster.conf")
 		if err != nil {
@@ -71,7 +71,7 @@ func startCluster(t *testing.T, env map[string]string) []*server.Server {
 			t.Errorf("broker %s: %+v", o.ServerName, o)
 		}
 		o.Host, o.Port, o.HTTPHost, o.HTTPPort, o.PidFile = "127.0.0.1", server.RANDOM_PORT, "127.0.0.1", server.RANDOM_PORT, ""
-		o.Cluster.Host, o.Cluster.Port, o.Routes = "127.0.0.1", ports[i], routes
+		o.Cluster.Host, o.Cluster.Port, o.Routes = "127.0.0.1", drawn[i], routes
 		o.StoreDir, o.SyncAlways, o.NoSigs, o.NoLog = t.TempDir(), false, true, true
 		ns, err := server.NewServer(o)
 		if err != nil {

@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stipple-ai/stipple/internal/local/ports"
 )
 
 // server is a broker or a store that a story may take away: a process of its own, or a service of deploy/compose.yaml.
@@ -177,10 +178,9 @@ func launchStore(t *testing.T, dir, data, address string) *process {
 // freePort draws a port that nobody listens on. It stays the same when its server is started again.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Free()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	return strconv.Itoa(port)
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -186,17 +185,4 @@ func received(f frame, a *answers) edge {
 		return ""
 	}
 	return e
-}
-
-// freePort draws a port that nobody listens on.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("finding a free port: %w", err)
-	}
-	tcp, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, errors.Join(fmt.Errorf("finding a free port: %v is no TCP address", l.Addr()), l.Close())
-	}
-	return tcp.Port, l.Close()
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stipple-ai/stipple/internal/local/ports"
 )
 
 // startTime is long enough for a server to start on a machine that is busy.
@@ -86,25 +88,25 @@ func (s *server) stop() error {
 // newBrokers are one nats-server, or three that are a cluster, with their streams in dir, as they ship: what a broker
 // acknowledges has been written, and is not yet flushed to the disk.
 func newBrokers(dir, program string, n int, log *slog.Logger) ([]*server, error) {
-	ports := make([]int, 2*n) // for clients, then for the cluster
-	for i := range ports {
+	drawn := make([]int, 2*n) // for clients, then for the cluster
+	for i := range drawn {
 		var err error
-		if ports[i], err = freePort(); err != nil {
+		if drawn[i], err = ports.Free(); err != nil {
 			return nil, err
 		}
 	}
 	var routes []string
-	for _, port := range ports[n:] {
+	for _, port := range drawn[n:] {
 		routes = append(routes, "nats://127.0.0.1:"+strconv.Itoa(port))
 	}
 	var all []*server
 	for i := range n {
 		name := fmt.Sprintf("nats%d", i)
-		args := []string{"--jetstream", "--server_name", name, "--store_dir", filepath.Join(dir, name), "--addr", "127.0.0.1", "--port", strconv.Itoa(ports[i])}
+		args := []string{"--jetstream", "--server_name", name, "--store_dir", filepath.Join(dir, name), "--addr", "127.0.0.1", "--port", strconv.Itoa(drawn[i])}
 		if n > 1 { // without advertising, so that workers stay on the network that can be broken
 			args = append(args, "--cluster_name", "chaos", "--cluster", routes[i], "--routes", strings.Join(routes, ","), "--no_advertise")
 		}
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[i]))
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(drawn[i]))
 		all = append(all, &server{
 			name: name, addr: addr, log: log,
 			launch:  func() (*process, error) { return start(dir, name, []string{}, program, args...) },
@@ -139,7 +141,7 @@ const (
 
 // newStore is an S3 server of that kind, with its objects in dir.
 func newStore(dir, kind, program string, log *slog.Logger) (*server, error) {
-	port, err := freePort()
+	port, err := ports.Free()
 	if err != nil {
 		return nil, err
 	}

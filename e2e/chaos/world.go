@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/stipple-ai/stipple/internal/local/otlpd"
+	"github.com/stipple-ai/stipple/internal/local/ports"
 )
 
 const bucket = "images"
@@ -115,7 +116,7 @@ func s3Client(addr string) *s3.Client {
 
 // worker makes a place for workers with a network of its own. Nothing runs there yet.
 func (w *world) worker(index int, env ...string) (*worker, error) {
-	port, err := freePort()
+	port, err := ports.Free()
 	if err != nil {
 		return nil, err
 	}

@@ -28,9 +28,10 @@ var sees = map[string][]string{
 	"internal/infer/tune":     {"internal/infer", "internal/infer/schedule"},
 	"internal/ledger":         {},
 	"internal/local/hubd":     {},
-	"internal/local/natsd":    {},
+	"internal/local/natsd":    {"internal/local/ports"},
 	"internal/local/otlpd":    {},
-	"internal/local/s3d":      {},
+	"internal/local/ports":    {},
+	"internal/local/s3d":      {"internal/local/ports"},
 	"internal/manual":         {"internal/flagenv", "internal/terminal"},
 	"internal/modelflags":     {"internal/flagenv", "internal/infer/ort", "internal/modelstore", "internal/upload", "internal/worker"},
 	"internal/modelstore":     {},
@@ -84,7 +85,7 @@ func TestLayers(t *testing.T) {
 				}
 			case inner && !slices.Contains(allowed, target):
 				t.Errorf("%s imports %s: %s may see only %q", s.path, target, dir, allowed)
-			case embedded && dir != "cmd/dev" && dir != "e2e/bench" && dir != "e2e/chaos":
+			case embedded && !strings.HasPrefix(dir, "internal/local/") && dir != "cmd/dev" && dir != "e2e/bench" && dir != "e2e/chaos":
 				t.Errorf("%s imports %s: embedded servers are for cmd/dev, benchmarks, chaos and tests", s.path, target)
 			}
 		}

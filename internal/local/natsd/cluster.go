@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/stipple-ai/stipple/internal/local/ports"
 )
 
 // Cluster is several brokers that share their streams. Each may be suspended and resumed by itself.
@@ -23,16 +25,16 @@ func StartCluster(n int, o Options) (*Cluster, error) {
 	if o.Port > 0 {
 		return nil, fmt.Errorf("starting a cluster: %d brokers cannot share port %d", n, o.Port)
 	}
-	ports, err := freePorts(n)
-	if err != nil {
-		return nil, fmt.Errorf("starting a cluster: %w", err)
-	}
-	var routes []*url.URL
-	for _, port := range ports {
-		routes = append(routes, &url.URL{Scheme: "nats", Host: net.JoinHostPort("127.0.0.1", fmt.Sprint(port))})
+	drawn, routes := make([]int, n), make([]*url.URL, n)
+	for i := range n {
+		var err error
+		if drawn[i], err = ports.Free(); err != nil {
+			return nil, fmt.Errorf("starting a cluster: %w", err)
+		}
+		routes[i] = &url.URL{Scheme: "nats", Host: net.JoinHostPort("127.0.0.1", fmt.Sprint(drawn[i]))}
 	}
 	c := &Cluster{}
-	for i, port := range ports {
+	for i, port := range drawn {
 		one := o
 		one.Configure = func(so *server.Options) {
 			so.ServerName = fmt.Sprintf("stipple-dev-%d", i)
@@ -113,18 +115,4 @@ func (s *Server) is(what func(*server.Server) bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ns != nil && what(s.ns)
-}
-
-// freePorts draws n ports of the loopback interface.
-func freePorts(n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }()        // all of them at the end, so that none is drawn twice; a listener's close fails for nobody
-		ports[i] = l.Addr().(*net.TCPAddr).Port // TCP was asked for
-	}
-	return ports, nil
 }

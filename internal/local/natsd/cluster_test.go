@@ -2,9 +2,12 @@ package natsd_test
 
 import (
 	"net"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -80,5 +83,21 @@ func TestClusterErrors(t *testing.T) {
 	}
 	if _, err := natsd.StartCluster(2, natsd.Options{Host: "256.0.0.1"}); err == nil {
 		t.Error("a cluster on no interface")
+	}
+}
+
+// TestARouteThatIsTaken: the server finds out behind its start, and says so before anybody has waited in vain.
+func TestARouteThatIsTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, err = natsd.Start(natsd.Options{Configure: func(o *server.Options) {
+		o.Cluster = server.ClusterOpts{Name: "taken", Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port}
+		o.Routes = []*url.URL{{Scheme: "nats", Host: l.Addr().String()}}
+	}})
+	if err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("got %v, want the reason", err)
 	}
 }

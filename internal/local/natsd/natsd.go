@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/stipple-ai/stipple/internal/local/ports"
 )
 
 // startTimeout bounds the time from start to the first accepted connection, the recovery of streams included.
@@ -41,7 +43,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	ns      *server.Server // nil while suspended and after Stop
-	port    int            // the port drawn at the first start; the same one after Resume
+	port    int            // given or drawn; the same one after Resume
 	stopped bool
 }
 
@@ -51,8 +53,11 @@ func Start(o Options) (*Server, error) {
 	if o.Host == "" {
 		s.options.Host = "127.0.0.1"
 	}
-	if s.port == 0 {
-		s.port = server.RANDOM_PORT
+	if s.port <= 0 {
+		var err error
+		if s.port, err = ports.Free(); err != nil {
+			return nil, fmt.Errorf("starting the broker: %w", err)
+		}
 	}
 	if s.dir == "" {
 		dir, err := os.MkdirTemp("", "stipple-nats-")
@@ -154,25 +159,31 @@ func (s *Server) run() error {
 	log := &logger{slog: s.options.Logger}
 	ns.SetLogger(log, false, false)
 	ns.Start()
-	if err := log.fatal(); err != nil || !ns.ReadyForConnections(startTimeout) {
+	if err := ready(ns, log); err != nil {
 		ns.Shutdown()
 		ns.WaitForShutdown()
-		if err == nil {
-			err = fmt.Errorf("no connection accepted within %v", startTimeout)
-		}
 		return fmt.Errorf("starting the broker on %s with streams in %s: %w", opts.Host, s.dir, err)
 	}
 	s.ns = ns
-	s.port = ns.Addr().(*net.TCPAddr).Port // the listener is TCP: in-process only servers are not made here
 	return nil
+}
+
+// ready returns once the server accepts connections, or has said why it never will: some of its listeners begin behind its start.
+func ready(ns *server.Server, log *logger) error {
+	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline); {
+		if err := log.fatal(); err != nil {
+			return err
+		}
+		if ns.ReadyForConnections(100 * time.Millisecond) {
+			return nil
+		}
+	}
+	return fmt.Errorf("no connection accepted within %v", startTimeout)
 }
 
 // waitForPort returns once a given port can be bound. A port left a moment ago may still be held, by the
 // closing listener or by the source port of a client that dials it, so it waits a little.
 func (s *Server) waitForPort() error {
-	if s.port == server.RANDOM_PORT {
-		return nil
-	}
 	addr := net.JoinHostPort(s.options.Host, fmt.Sprint(s.port))
 	for try := 0; ; try++ {
 		l, err := net.Listen("tcp", addr)

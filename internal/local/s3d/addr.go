@@ -1,14 +1,23 @@
 package s3d
 
-import "net"
+import (
+	"net"
+	"strconv"
+
+	"github.com/stipple-ai/stipple/internal/local/ports"
+)
 
 // freeAddr replaces port 0 of addr by a port that is free now.
 func freeAddr(addr string) (string, error) {
-	l, err := net.Listen("tcp", addr)
+	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return "", err
 	}
-	return l.Addr().String(), l.Close()
+	port, err := ports.Free()
+	if err != nil {
+		return "", err
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }
 
 // portOf is the port of host:port, or "".

@@ -20,6 +20,9 @@ type Results interface {
 	// Settled reports whether no job of a batch that still wants a result is in the queue, and the sequence of the
 	// batch's last result as of then.
 	Settled(ctx context.Context, batch string) (last uint64, settled bool, err error)
+
+	// LastResult is the sequence of the batch's last result, 0 for none.
+	LastResult(ctx context.Context, batch string) (uint64, error)
 }
 
 var _ Results = (*queue.Client)(nil)
@@ -71,7 +74,7 @@ type heard struct {
 type look struct {
 	record  queue.Batch
 	settled bool   // no job that wants a result is in the queue
-	last    uint64 // sequence of the last result, where that is so
+	last    uint64 // sequence of the last result, where that is so and in the first look
 }
 
 func (f following) follow(ctx context.Context, q Results, batch string) iter.Seq2[Update, error] {
@@ -99,6 +102,7 @@ type teller struct {
 	asked  bool      // since then
 	look   *look     // the last one; nil before the first
 	looked time.Time // when that came
+	first  uint64    // sequence of the last result as of the first look
 	since  time.Time // when looks began to come without a long pause between two, in which the broker was away
 	u      Update
 }
@@ -126,8 +130,11 @@ func (t *teller) listen(ctx context.Context, q Results, batch string) {
 func (t *teller) watch(ctx context.Context, q Results, batch string) {
 	tick := time.NewTicker(t.following.look)
 	defer tick.Stop()
-	for {
+	for first := true; ; first = false {
 		l, err := lookAt(ctx, q, batch)
+		if first && err == nil && !l.settled {
+			l.last, err = q.LastResult(ctx, batch)
+		}
 		if !t.hand(ctx, heard{look: &l, err: err}) || err != nil {
 			return
 		}
@@ -159,7 +166,6 @@ func (t *teller) tell(ctx context.Context, yield func(Update, error) bool) {
 		case <-ctx.Done():
 			return
 		case <-beat.C:
-			t.u.CaughtUp = t.u.CaughtUp || time.Since(t.at) >= t.beat // there were none
 		case h := <-t.news:
 			if h.err != nil {
 				if ctx.Err() == nil {
@@ -183,6 +189,9 @@ func (t *teller) hear(h heard) {
 			t.since = time.Now()
 		}
 		t.looked = time.Now()
+		if t.look == nil {
+			t.first = h.look.last
+		}
 		t.look, t.u.State, t.u.Total = h.look, h.look.record.State, h.look.record.Total
 		return
 	}
@@ -195,11 +204,12 @@ func (t *teller) hear(h heard) {
 // attentive reports whether the last look is not long ago.
 func (t *teller) attentive() bool { return time.Since(t.looked) <= t.quiet/2 }
 
-// judge says whether the batch is done, and asks for a look when it seems to be.
+// judge says whether what was there has come, and whether the batch is done, and asks for a look when it seems to be.
 func (t *teller) judge() {
 	if t.look == nil {
 		return
 	}
+	t.u.CaughtUp = t.u.CaughtUp || t.seen >= t.first
 	missing := t.u.Total - t.u.Summary.Total()
 	settled := t.look.settled && t.seen >= t.look.last
 	switch {

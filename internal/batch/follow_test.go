@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"errors"
+	"iter"
 	"testing"
 	"time"
 
@@ -48,6 +49,50 @@ func (b *broker) batchRecord(t *testing.T, total int64, state string) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// slow is a broker whose results take a while to come.
+type slow struct{ *queue.Client }
+
+func (s slow) FollowResults(ctx context.Context, batch string, after uint64) iter.Seq2[queue.Followed, error] {
+	return func(yield func(queue.Followed, error) bool) {
+		for r, err := range s.Client.FollowResults(ctx, batch, after) {
+			time.Sleep(100 * time.Millisecond) // many beats and looks
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+func TestFollowKnowsWhenItHasCaughtUp(t *testing.T) {
+	b := startBroker(t, queue.Layout{}, nil)
+	b.batchRecord(t, 3, queue.BatchCommitted)
+	b.publish(t, 0, 0, 1, 2)
+	for u, err := range fast().follow(t.Context(), slow{b.client}, "b") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if u.Total > 0 {
+			if !u.CaughtUp {
+				t.Error("not caught up with no results")
+			}
+			break
+		}
+	}
+	b.record(t, 0, 0, queue.Succeeded)
+	b.record(t, 1, 0, queue.Succeeded)
+	for u, err := range fast().follow(t.Context(), slow{b.client}, "b") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := u.Summary.Total(); u.CaughtUp != (n == 2) {
+			t.Errorf("caught up: %t, with %d of two results", u.CaughtUp, n)
+		}
+		if u.CaughtUp {
+			break
+		}
 	}
 }
 

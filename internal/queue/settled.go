@@ -32,13 +32,13 @@ func (c *Client) Settled(ctx context.Context, batch string) (last uint64, settle
 			return 0, false, err
 		}
 	}
-	last, err = c.lastResult(ctx, batch)
+	last, err = c.LastResult(ctx, batch)
 	return last, err == nil, err
 }
 
-// lastResult returns the sequence of the last result of a batch, 0 for none. A damaged one, which nobody is told of, is
+// LastResult returns the sequence of the last result of a batch, 0 for none. A damaged one, which nobody is told of, is
 // none.
-func (c *Client) lastResult(ctx context.Context, batch string) (uint64, error) {
+func (c *Client) LastResult(ctx context.Context, batch string) (uint64, error) {
 	msg, err := c.leaderGet(ctx, c.names.ResultsStream(), messageAt{Last: c.names.ResultFilter(batch)})
 	if msg == nil || err != nil {
 		return 0, err

@@ -130,6 +130,7 @@ func parseWeb(s string) (source, error) {
 		return source{}, fmt.Errorf("a model's URL is none: %w", err)
 	}
 	if u.Host == "" || u.Opaque != "" || u.Fragment != "" {
+		u.RawQuery = "" // a signature, more likely than not
 		return source{}, fmt.Errorf("%q is no URL of a model: write https://host/path", u.Redacted())
 	}
 	src := source{kind: kindFolder, url: u}
@@ -140,6 +141,7 @@ func parseWeb(s string) (source, error) {
 	u.Path = strings.TrimRight(u.Path, "/") + "/"
 	u.RawPath = ""
 	if u.RawQuery != "" {
+		u.RawQuery = "" // as above
 		return source{}, fmt.Errorf("%q is a folder, and so may have no query: only archives (%s) may", u.Redacted(), strings.Join(archives, ", "))
 	}
 	return src, nil

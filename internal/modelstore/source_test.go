@@ -40,6 +40,8 @@ func TestParse(t *testing.T) {
 		"https:///x":                                {},
 		"https://host/x#y":                          {},
 		"https://host/x?y=z":                        {},
+		"https://host/x?sig=pw":                     {},
+		"https://host/x.tar?sig=pw#y":               {},
 		"https://h\x00st/x":                         {},
 		"hf://acme/toy@" + strings.Repeat("x", 300): {},
 		"hf://acme/" + strings.Repeat("x", 97) + "@main": {},

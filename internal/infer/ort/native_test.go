@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/stipple-ai/stipple/internal/infer"
 	"github.com/stipple-ai/stipple/internal/infer/rng"
@@ -69,6 +70,25 @@ func TestTensorsOutliveTheCall(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestFramesKeepNoTexts: tensors that lie idle keep no embedding alive that the engine's cache has dropped.
+func TestFramesKeepNoTexts(t *testing.T) {
+	p := load(t, tiny())
+	first := func() weak.Pointer[infer.Embedding] { // whose call is gone when it returns
+		c := call(p, 2, 7)
+		if err := p.Denoise(context.Background(), c); err != nil {
+			t.Fatal(err)
+		}
+		return weak.Make(c.Rows[1].Text)
+	}()
+	runtime.GC()
+	if first.Value() != nil {
+		t.Error("an embedding that nobody has is still there")
+	}
+	if len(p.unet.session.frames.idle) != 1 {
+		t.Errorf("%d frames are idle, want that of the call", len(p.unet.session.frames.idle))
+	}
 }
 
 // TestTerminate: when the context ends, the call stops between two nodes, is waited for, and the session goes on to work.

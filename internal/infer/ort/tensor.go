@@ -6,9 +6,11 @@ import (
 	"runtime"
 	"slices"
 	"unsafe"
+	"weak"
 
 	native "github.com/yalue/onnxruntime_go"
 
+	"github.com/stipple-ai/stipple/internal/infer"
 	"github.com/stipple-ai/stipple/internal/infer/onnx"
 )
 
@@ -32,8 +34,9 @@ type frame struct {
 
 	ins, outs []native.Value // of in and out, for the binding
 
-	// texts are the embeddings whose copies stand in the rows of the inputs, so that a prompt is copied once and not each step.
-	texts []any
+	// texts are the embeddings whose copies stand in the rows of the inputs, so that a prompt is copied once and not each step. A frame keeps none alive: that is
+	// for samples and the engine's cache, which has a bound.
+	texts []weak.Pointer[infer.Embedding]
 }
 
 // frameKey tells the shapes of a session's calls apart.
@@ -156,7 +159,7 @@ func (t *tensor) zero(offset, n int) {
 
 // newFrame makes the tensors that specs describe; on an error it destroys those it made.
 func newFrame(key frameKey, in, out []spec) (_ *frame, err error) {
-	f := &frame{key: key, texts: make([]any, key.rows)}
+	f := &frame{key: key, texts: make([]weak.Pointer[infer.Embedding], key.rows)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.destroy())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"weak"
 
 	"github.com/stipple-ai/stipple/internal/infer"
 )
@@ -54,7 +55,7 @@ var inputs = map[string]input{
 	"encoder_hidden_states": {
 		dims: func(u *unet, _ *infer.Call) []int64 { return []int64{int64(u.tokens), int64(u.textWidth)} },
 		write: func(u *unet, f *frame, t *tensor, i int, c *infer.Call) {
-			if text := row(c, i).Text; f.texts[i] != text {
+			if text := row(c, i).Text; f.texts[i] != weak.Make(text) {
 				t.setFloats(i*u.tokens*u.textWidth, text.Hidden...)
 			}
 		},
@@ -62,7 +63,7 @@ var inputs = map[string]input{
 	"text_embeds": {
 		dims: func(u *unet, _ *infer.Call) []int64 { return []int64{int64(u.pooled)} },
 		write: func(u *unet, f *frame, t *tensor, i int, c *infer.Call) {
-			if text := row(c, i).Text; f.texts[i] != text {
+			if text := row(c, i).Text; f.texts[i] != weak.Make(text) {
 				t.setFloats(i*u.pooled, text.Pooled...)
 			}
 		},
@@ -107,7 +108,7 @@ func (p *Pipeline) Denoise(ctx context.Context, c *infer.Call) (err error) {
 		}
 	}
 	for i := range c.Pad {
-		f.texts[i] = row(c, i).Text
+		f.texts[i] = weak.Make(row(c, i).Text)
 	}
 	if err := u.session.call(ctx, f); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Device is one GPU at one moment. What a device does not tell is nil.
@@ -27,17 +28,26 @@ type Device struct {
 // columns are what is asked for, in the order of Device.
 const columns = "uuid,name,driver_version,utilization.gpu,memory.used,memory.total,temperature.gpu,power.draw,ecc.errors.uncorrected.volatile.total"
 
+const (
+	waitDelay = time.Second // for what a wrapper in the program's place has started, when the program has been killed
+	longest   = 1024        // bytes of a complaint
+)
+
 // Read asks command, "" for nvidia-smi from the path, for every device that this process may see. It takes tens of
 // milliseconds and more: not for the path of a job.
 func Read(ctx context.Context, command string) ([]Device, error) {
 	if command == "" {
 		command = "nvidia-smi"
 	}
-	out, err := exec.CommandContext(ctx, command, "--query-gpu="+columns, "--format=csv,noheader,nounits").Output()
+	smi := exec.CommandContext(ctx, command, "--query-gpu="+columns, "--format=csv,noheader,nounits")
+	smi.WaitDelay = waitDelay
+	out, err := smi.Output()
 	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) && len(exit.Stderr) > 0 {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if said := bytes.TrimSpace(out); ok && len(exit.Stderr) > 0 {
 			err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
+		} else if ok && len(said) > 0 { // where it says that it has no driver
+			err = fmt.Errorf("%w: %s", err, said[:min(len(said), longest)])
 		}
 		return nil, fmt.Errorf("asking %s for the devices: %w", command, err)
 	}

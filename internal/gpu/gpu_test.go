@@ -47,7 +47,8 @@ cat <<'E'
 func TestReadFails(t *testing.T) {
 	for name, tt := range map[string]struct{ command, says string }{
 		"not there":  {filepath.Join(t.TempDir(), "none"), "none"},
-		"no driver":  {program(t, "echo 'NVIDIA-SMI has failed' >&2; exit 9"), "NVIDIA-SMI has failed"},
+		"no driver":  {program(t, "echo 'NVIDIA-SMI has failed'; exit 9"), "exit status 9: NVIDIA-SMI has failed"},
+		"no library": {program(t, "echo GPU-1f2e; echo 'libnvidia-ml.so is missing' >&2; exit 127"), "exit status 127: libnvidia-ml.so is missing"},
 		"no devices": {program(t, "echo 'No devices were found'"), "table"},
 	} {
 		got, err := Read(t.Context(), tt.command)

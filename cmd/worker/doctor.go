@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -45,8 +46,9 @@ func doctorCommand(forget func(), getenv func(string) string) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			defer context.AfterFunc(cmd.Context(), forget)()
 			wrong := flagenv.Apply(cmd.Flags(), getenv)
+			_, unlogged := s.logger(io.Discard)
 			cfg, err := s.finish()
-			c := doctor.Config{Queue: cfg.Queue, Store: cfg.Store, Runtime: cfg.Runtime, ModelReplace: cfg.ModelReplace, FellBack: s.fellBack, Getenv: getenv, Settings: separate(errors.Join(wrong, err))}
+			c := doctor.Config{Queue: cfg.Queue, Store: cfg.Store, Runtime: cfg.Runtime, ModelReplace: cfg.ModelReplace, FellBack: s.fellBack, Getenv: getenv, Settings: separate(errors.Join(wrong, unlogged, err))}
 			for _, m := range cfg.Models {
 				c.Models = append(c.Models, look(cmd.Context(), &s.sources, m))
 			}

@@ -64,11 +64,11 @@ func TestDoctor(t *testing.T) {
 
 // TestDoctorWithoutSettings tells of each that is missing or wrong, and looks at what it can.
 func TestDoctorWithoutSettings(t *testing.T) {
-	code, stdout, stderr := runWith(map[string]string{"NATS_URL": "nats://127.0.0.1:1", "LANES": "two", "SLOTS": "-1", "ONNXRUNTIME_LIB": "/nonexistent.so"}, "doctor")
+	code, stdout, stderr := runWith(map[string]string{"NATS_URL": "nats://127.0.0.1:1", "LANES": "two", "SLOTS": "-1", "LOG_FORMAT": "xml", "ONNXRUNTIME_LIB": "/nonexistent.so"}, "doctor")
 	if code != exitBroken || !strings.Contains(stderr, "not as it should be") {
 		t.Errorf("exit code %d, %q", code, stderr)
 	}
-	for _, want := range []string{"LANES", "SLOTS (--slots) is -1", "S3_BUCKET is empty", "MODELS", "nobody answers there", "make ort", "not exported"} {
+	for _, want := range []string{"LANES", "LOG_FORMAT (--log-format) is \"xml\"", "SLOTS (--slots) is -1", "S3_BUCKET is empty", "MODELS", "nobody answers there", "make ort", "not exported"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("the report lacks %q:\n%s", want, stdout)
 		}

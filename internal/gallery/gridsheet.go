@@ -40,6 +40,8 @@ type GridSheet struct {
 
 	// Cell gives the cell of a column and a row, each once, row by row.
 	Cell func(x, y int) (Thumbnail, error)
+
+	first image.Point // of a part: column and row of its first cell in the whole
 }
 
 // Parts cuts a sheet that would be larger than MaxSide into several, each with the labels of its rows and columns,
@@ -54,7 +56,7 @@ func (s GridSheet) Parts() []GridSheet {
 		for x := 0; x < s.X.Len(); x += columns {
 			toX, toY := min(x+columns, s.X.Len()), min(y+rows, s.Y.Len())
 			part := s
-			part.X, part.Y = s.X.part(x, toX), s.Y.part(y, toY)
+			part.X, part.Y, part.first = s.X.part(x, toX), s.Y.part(y, toY), s.first.Add(image.Pt(x, y))
 			part.Cell = func(column, row int) (Thumbnail, error) { return s.Cell(x+column, y+row) }
 			words := slices.DeleteFunc([]string{s.Subtitle, s.X.span(x, toX), s.Y.span(y, toY)}, func(w string) bool { return w == "" })
 			part.Subtitle = strings.Join(words, " · ")
@@ -147,7 +149,7 @@ func (s GridSheet) lay() (*gridLayout, error) {
 	l.subtitle = wrap(l.t.text, l.t.legible(s.Subtitle, ""), inner, subtitleLines)
 	most := 0
 	for x := range s.X.Len() {
-		label := l.label(s.X, x)
+		label := l.label(s.X, x, l.first.X)
 		l.columns = append(l.columns, wrap(l.t.text, label, s.Box.X, columnLines))
 		most = max(most, len(l.columns[x]))
 	}
@@ -168,22 +170,22 @@ func (l *gridLayout) layGutter() {
 	}
 	widest := l.t.width(l.t.note, l.Y.Name+" ↓")
 	for y := range l.Y.Len() {
-		widest = max(widest, l.t.width(l.t.text, l.label(l.Y, y)))
+		widest = max(widest, l.t.width(l.t.text, l.label(l.Y, y, l.first.Y)))
 	}
 	width := min(widest, l.mostGutter)
 	for y := range l.Y.Len() {
-		l.rows = append(l.rows, wrap(l.t.text, l.label(l.Y, y), width, max(1, l.Box.Y/l.line)))
+		l.rows = append(l.rows, wrap(l.t.text, l.label(l.Y, y, l.first.Y), width, max(1, l.Box.Y/l.line)))
 	}
 	l.gutter = width + l.gap
 }
 
-// label is the i-th value of a dimension, in letters that the type has; else its number.
-func (l *gridLayout) label(d Dimension, i int) string {
+// label is the i-th value of a dimension, in letters that the type has; else its number. Of a part that is counted on from first.
+func (l *gridLayout) label(d Dimension, i, first int) string {
 	value := d.Value(i)
 	if value == "" && d.Name != "" {
 		return "(none)"
 	}
-	return l.t.legible(value, fmt.Sprintf("no. %d", i+1))
+	return l.t.legible(value, fmt.Sprintf("no. %d", first+i+1))
 }
 
 // edges are the rows of pixels at which the bands of the sheet begin, and its height.

@@ -178,6 +178,38 @@ func TestGridSheetParts(t *testing.T) {
 	}
 }
 
+// TestGridSheetPartsCountOn: values that the type cannot write have numbers, which do not begin again in each part.
+func TestGridSheetPartsCountOn(t *testing.T) {
+	const values = 60
+	d := Dimension{Name: "prompt"}
+	for range values {
+		d.Values = append(d.Values, "猫")
+	}
+	for _, s := range []GridSheet{{X: d, Box: image.Pt(256, 256)}, {Y: d, Box: image.Pt(1024, 1024)}} {
+		var got []string
+		for _, part := range s.Parts() {
+			l, err := part.lay()
+			if err != nil {
+				t.Fatal(err)
+			}
+			labels := l.columns
+			if s.Y.Name != "" {
+				labels = l.rows
+			}
+			for _, lines := range labels {
+				got = append(got, strings.Join(lines, " "))
+			}
+		}
+		var want []string
+		for i := range values {
+			want = append(want, fmt.Sprintf("no. %d", i+1))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("labels (-want +got):\n%s", diff)
+		}
+	}
+}
+
 func TestGridSheetErrors(t *testing.T) {
 	broken := errors.New("the file is gone")
 	s := GridSheet{Box: image.Pt(64, 64), Cell: func(int, int) (Thumbnail, error) { return Thumbnail{}, broken }}

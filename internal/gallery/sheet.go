@@ -14,7 +14,7 @@ import (
 // Tile is one picture of a contact sheet.
 type Tile struct {
 	Image   image.Image
-	Caption string // wrapped to two lines
+	Caption string // wrapped to two lines; the tile's number where the type lacks its letters
 	Note    string // one line below, smaller
 }
 
@@ -81,7 +81,11 @@ func (s Sheet) Draw() (*image.RGBA, error) {
 		y := margin + headHeight + i/columns*(tileSize+textHeight)
 		place(sheet, image.Rect(x, y, x+tileSize, y+tileSize), tile.Image)
 		y += tileSize + lineHeight
-		for _, line := range wrap(t.text, tile.Caption, tileSize, 2) {
+		caption := tile.Caption
+		if caption != "" {
+			caption = t.legible(caption, fmt.Sprintf("no. %d", i+1))
+		}
+		for _, line := range wrap(t.text, caption, tileSize, 2) {
 			t.line(sheet, t.text, ink, x, y, line)
 			y += lineHeight
 		}
@@ -106,8 +110,13 @@ func place(dst draw.Image, box image.Rectangle, picture image.Image) {
 // Fit is a picture as large as fits into a box, a pixel a side at least.
 func Fit(picture image.Image, box image.Point) *image.RGBA {
 	b := picture.Bounds()
-	scale := min(float64(box.X)/float64(b.Dx()), float64(box.Y)/float64(b.Dy()))
-	scaled := image.NewRGBA(image.Rect(0, 0, max(1, int(scale*float64(b.Dx()))), max(1, int(scale*float64(b.Dy())))))
+	size := box // one side of it stays, whole numbers see to that; the other is the picture's share
+	if w, h := b.Dx()*box.Y, b.Dy()*box.X; w > h {
+		size.Y = max(1, h/b.Dx())
+	} else if w < h {
+		size.X = max(1, w/b.Dy())
+	}
+	scaled := image.NewRGBA(image.Rectangle{Max: size})
 	xdraw.CatmullRom.Scale(scaled, scaled.Bounds(), picture, b, xdraw.Src, nil)
 	return scaled
 }

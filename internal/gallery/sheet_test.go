@@ -4,6 +4,7 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
+	"slices"
 	"testing"
 	"unicode/utf8"
 
@@ -64,6 +65,39 @@ func count(img image.Image, area image.Rectangle, c color.Color) int {
 		}
 	}
 	return n
+}
+
+// TestFit: a picture fills the box one way to the pixel, also where its share of it is not exact in binary.
+func TestFit(t *testing.T) {
+	for _, tc := range []struct{ picture, want image.Point }{
+		{image.Pt(256, 256), image.Pt(256, 256)},
+		{image.Pt(64, 64), image.Pt(256, 256)},
+		{image.Pt(392, 392), image.Pt(256, 256)}, // 256/392*392 is 255.99999999999997
+		{image.Pt(392, 196), image.Pt(256, 128)},
+		{image.Pt(196, 392), image.Pt(128, 256)},
+		{image.Pt(300, 200), image.Pt(256, 170)},
+		{image.Pt(2000, 1), image.Pt(256, 1)},
+		{image.Pt(1, 2000), image.Pt(1, 256)},
+	} {
+		if got := Fit(image.NewRGBA(image.Rectangle{Max: tc.picture}), image.Pt(256, 256)).Bounds().Size(); got != tc.want {
+			t.Errorf("%v fits as %v, want %v", tc.picture, got, tc.want)
+		}
+	}
+}
+
+// TestSheetCaptionWithoutLetters: a caption that the type cannot write is no row of boxes.
+func TestSheetCaptionWithoutLetters(t *testing.T) {
+	picture := plain(8, 8, ink)
+	draw := func(caption string) *image.RGBA {
+		sheet, err := Sheet{Tiles: []Tile{{Image: picture}, {Image: picture, Caption: caption}}}.Draw()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sheet
+	}
+	if !slices.Equal(draw("日本語の猫").Pix, draw("no. 2").Pix) {
+		t.Error("a caption in Japanese does not look like the number")
+	}
 }
 
 func TestSheetOfNothing(t *testing.T) {

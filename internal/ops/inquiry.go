@@ -33,6 +33,17 @@ type Inquiry struct {
 // Ask asks about the job: its result; else, or if that is not the end of it, where it is and why. The error of a job that
 // cannot be is an InputError.
 func (x *Inquiry) Ask(ctx context.Context, c *queue.Client) error {
+	// A job that is done between the look at its result and the one into the queue is in neither: the second time it has its result.
+	for range 2 {
+		if err := x.ask(ctx, c); err != nil || x.Known {
+			return err
+		}
+	}
+	return x.askRecord(ctx, c)
+}
+
+// ask looks for the job's result, and where that is not all for its letter and its place in the queue.
+func (x *Inquiry) ask(ctx context.Context, c *queue.Client) error {
 	r, found, err := c.Lookup(ctx, x.Batch, x.Index)
 	if err != nil {
 		return err
@@ -45,14 +56,9 @@ func (x *Inquiry) Ask(ctx context.Context, c *queue.Client) error {
 		if err := x.askLetter(ctx, c); err != nil {
 			return err
 		}
-		if err := x.askWaiting(ctx, c); err != nil {
-			return err
-		}
+		return x.askWaiting(ctx, c)
 	}
-	if x.Known {
-		return nil
-	}
-	return x.askRecord(ctx, c)
+	return nil
 }
 
 // notef keeps what could not be learned.

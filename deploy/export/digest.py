@@ -6,7 +6,7 @@ import onnx
 
 PARTS = ("unet", "vae_decoder", "vae_decoder_fp32", "text_encoder", "text_encoder_2")
 CONFIGS = ("unet", "vae_decoder", "text_encoder", "text_encoder_2")
-TOKENIZER = ("vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+TOKENIZER = ("vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 
 
 def files(folder):

@@ -58,3 +58,16 @@ func TestVerify(t *testing.T) {
 		t.Errorf("of nothing: %v", err)
 	}
 }
+
+// TestDigestOfTokens: added tokens change what a prompt is read as, so they are part of the model.
+func TestDigestOfTokens(t *testing.T) {
+	dir := copyModel(t)
+	before, err := Verify(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "tokenizer/added_tokens.json"), "{}")
+	if after, err := Verify(t.Context(), dir); err != nil || after == before {
+		t.Errorf("digest %s before added_tokens.json was there, now %s, %v", before, after, err)
+	}
+}

@@ -2,7 +2,6 @@ package otel
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,10 +13,7 @@ import (
 // build makes the providers; on an error Shutdown ends what is there. Metrics
 // come first, for the others have some of their own.
 func (t *Telemetry) build(ctx context.Context, o Options) error {
-	res, err := newResource(ctx, o, t.config.Resource)
-	if err != nil {
-		return err
-	}
+	res := newResource(ctx, o, t.config.Resource)
 	if err := t.buildMetrics(ctx, o, res); err != nil {
 		return fmt.Errorf("setting up metrics: %w", err)
 	}
@@ -32,9 +28,9 @@ func (t *Telemetry) build(ctx context.Context, o Options) error {
 	return nil
 }
 
-// newResource describes the process. The environment comes last and wins. The
+// newResource describes the process, by further detectors too. The environment comes last and wins. The
 // command line is left out on purpose: it may hold secrets.
-func newResource(ctx context.Context, o Options, fromEnv []attribute.KeyValue) (*resource.Resource, error) {
+func newResource(ctx context.Context, o Options, fromEnv []attribute.KeyValue, more ...resource.Detector) *resource.Resource {
 	own := []attribute.KeyValue{
 		attribute.String("service.name", o.ServiceName),
 		attribute.String("service.instance.id", o.InstanceID),
@@ -45,12 +41,11 @@ func newResource(ctx context.Context, o Options, fromEnv []attribute.KeyValue) (
 	res, err := resource.New(ctx,
 		resource.WithTelemetrySDK(), resource.WithHost(), resource.WithContainerID(),
 		resource.WithProcessPID(), resource.WithProcessRuntimeName(), resource.WithProcessRuntimeVersion(),
-		resource.WithAttributes(own...), resource.WithAttributes(fromEnv...))
-	// A detector that finds nothing leaves its attributes out, and the rest serves.
-	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
-		return nil, fmt.Errorf("describing the process for telemetry: %w", err)
+		resource.WithDetectors(more...), resource.WithAttributes(own...), resource.WithAttributes(fromEnv...))
+	if err != nil { // a detector that fails, as where /proc is not to be read, leaves its attributes out, and the rest serves
+		o.Logger.LogAttrs(ctx, slog.LevelWarn, "telemetry describes the process in part", slog.Any("error", err))
 	}
-	return res, nil
+	return res
 }
 
 // client is an HTTP client for one signal's collector. Each attempt has its

@@ -99,7 +99,7 @@ func (e *env) guessScheme(address, insecureVar string) string {
 // isNeighbour says whether a host is on this machine or a private network.
 func isNeighbour(host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
-		return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast()
+		return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() // 0.0.0.0, copied from where a collector listens
 	}
 	if !strings.Contains(host, ".") {
 		return true

@@ -31,6 +31,7 @@ func TestEndpoint(t *testing.T) {
 		{"escapes stay", vars{general: "https://h/a%20b%2Fc"}, "https://h/a%20b%2Fc/v1/traces", "https://h/a%20b%2Fc/v1/metrics", ""},
 		{"no scheme, neighbour", vars{general: "localhost:4318"}, "http://localhost:4318/v1/traces", "http://localhost:4318/v1/metrics", general},
 		{"no scheme, service", vars{general: "collector:4318/otlp"}, "http://collector:4318/otlp/v1/traces", "http://collector:4318/otlp/v1/metrics", general},
+		{"no scheme, any address of this machine", vars{general: "0.0.0.0:4318"}, "http://0.0.0.0:4318/v1/traces", "http://0.0.0.0:4318/v1/metrics", general},
 		{"no scheme, private address", vars{general: "10.0.0.1:4318"}, "http://10.0.0.1:4318/v1/traces", "http://10.0.0.1:4318/v1/metrics", general},
 		{"no scheme, IPv6", vars{general: "[::1]:4318"}, "http://[::1]:4318/v1/traces", "http://[::1]:4318/v1/metrics", general},
 		{"no scheme, cluster", vars{general: "otel.obs.svc:4318"}, "http://otel.obs.svc:4318/v1/traces", "http://otel.obs.svc:4318/v1/metrics", general},

@@ -230,8 +230,8 @@ func TestAccountsNeedTheirPasswords(t *testing.T) {
 // TestWholeWorkIsWhole: what the queue learns to ask the broker for is tried with these users, too.
 func TestWholeWorkIsWhole(t *testing.T) {
 	work := string(read(t, "work_test.go"))
-	local := []string{"Names", "Connected", "Close", "Check"} // nothing that rights could forbid
-	through := map[string]string{                             // what others call for us
+	local := []string{"Names", "Server", "Connected", "Close", "Check"} // nothing that rights could forbid
+	through := map[string]string{                                       // what others call for us
 		"CreateBatch": "batch.Submit", "UpdateBatch": "batch.Submit", "GetBatch": "batch.Follow", "FollowResults": "batch.Follow", "LastResult": "batch.Follow", "ChunkStored": "ResumeChunk", "Publish": "Requeue",
 	}
 	for method := range reflect.TypeFor[*queue.Client]().Methods() {

@@ -11,7 +11,7 @@ import (
 
 // Retrier is what Again needs of the broker; *queue.Client is one.
 type Retrier interface {
-	Names() queue.Names
+	Place
 
 	// RetryJobs publishes up to queue.ChunkSize jobs again, each with a retry one higher than that of its record.
 	RetryJobs(ctx context.Context, jobs []queue.Message) ([]queue.Identity, error)
@@ -84,7 +84,7 @@ func (r Repetition) verify(ctx context.Context) error {
 
 // publish publishes the jobs that are wanted.
 func (r Repetition) publish(ctx context.Context, q Retrier) (int64, error) {
-	tracer, published := newPublisher(r.Tracing, q.Names(), r.Record.Total), int64(0)
+	tracer, published := newPublisher(r.Tracing, q, r.Record.Total), int64(0)
 	for chunk, err := range r.chunks(r.Wanted) {
 		if err != nil {
 			return published, err

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
+	"strconv"
 	"testing"
 	"time"
 
@@ -62,6 +64,20 @@ func (b *broker) connect(t *testing.T) *queue.Client {
 		}
 	})
 	return c
+}
+
+// port is where the broker listens.
+func (b *broker) port(t *testing.T) int64 {
+	t.Helper()
+	_, port, err := net.SplitHostPort(b.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.ParseInt(port, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // jobsStream is the JOBS stream, past the queue's own client.

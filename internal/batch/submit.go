@@ -24,9 +24,17 @@ type Submissions interface {
 	UpdateBatch(ctx context.Context, b queue.Batch) (queue.Batch, error)
 }
 
+// Place is where the jobs go.
+type Place interface {
+	Names() queue.Names
+
+	// Server is the broker that the client is connected to, "" for none.
+	Server() (host string, port int)
+}
+
 // Chunks takes jobs a thousand at a time; after is a sequence of JOBS from before a chunk was first published.
 type Chunks interface {
-	Names() queue.Names
+	Place
 	PublishChunk(ctx context.Context, chunk []queue.Message, after uint64) (queue.Ack, error)
 
 	// ResumeChunk publishes a chunk that may have been published before; ChunkStored only looks.
@@ -109,7 +117,7 @@ func Submit(ctx context.Context, q Queue, s Submission) (Receipt, error) {
 		return Receipt{}, fmt.Errorf("submitting batch %s: %w", s.Batch, err)
 	}
 	receipt := Receipt{Total: s.Total, Before: record.Cursor}
-	run := submit{Submission: s, q: q, record: record, again: found, publisher: newPublisher(s.Tracing, q.Names(), s.Total)}
+	run := submit{Submission: s, q: q, record: record, again: found, publisher: newPublisher(s.Tracing, q, s.Total)}
 	if record.Sending != nil {
 		run.after = record.Sending.After
 	}

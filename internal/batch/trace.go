@@ -41,6 +41,8 @@ const (
 	keyMessageID      = attribute.Key("messaging.message.id")
 	keyConversationID = attribute.Key("messaging.message.conversation_id")
 	keyMessageCount   = attribute.Key("messaging.batch.message_count")
+	keyServer         = attribute.Key("server.address")
+	keyPort           = attribute.Key("server.port")
 	keyStream         = attribute.Key("messaging.nats.stream")
 	keySequence       = attribute.Key("messaging.nats.sequence")
 	keyDuplicate      = attribute.Key("messaging.nats.duplicate")
@@ -54,11 +56,12 @@ const (
 // publisher traces the publishing of one batch.
 type publisher struct {
 	Tracing
+	queue Place
 	names queue.Names
 	each  bool // a span for each job
 }
 
-func newPublisher(t Tracing, names queue.Names, total int64) publisher {
+func newPublisher(t Tracing, q Place, total int64) publisher {
 	if t.Tracer == nil {
 		t.Tracer = noop.NewTracerProvider().Tracer("")
 	}
@@ -68,7 +71,7 @@ func newPublisher(t Tracing, names queue.Names, total int64) publisher {
 	if t.Fail == nil {
 		t.Fail = func(trace.Span, error) {}
 	}
-	return publisher{Tracing: t, names: names, each: total <= queue.ChunkSize}
+	return publisher{Tracing: t, queue: q, names: q.Names(), each: total <= queue.ChunkSize}
 }
 
 // spans are those of one chunk: one for each job, or one for all.
@@ -110,7 +113,11 @@ func shared(ctx context.Context) context.Context {
 
 // end ends the spans of a chunk with what became of it.
 func (p publisher) end(s spans, ack queue.Ack, err error) {
+	host, port := p.queue.Server() // the one that took the chunk, of several
 	for i, span := range s {
+		if host != "" {
+			span.SetAttributes(keyServer.String(host), keyPort.Int(port))
+		}
 		switch {
 		case err != nil:
 			p.Fail(span, err)

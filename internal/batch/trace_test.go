@@ -64,6 +64,7 @@ func TestTraceOfASmallBatch(t *testing.T) {
 		}
 		traces[span.SpanContext().TraceID()] = true
 		want := map[attribute.Key]any{
+			otel.ServerAddress: "127.0.0.1", otel.ServerPort: b.port(t),
 			otel.MessagingSystem: "nats", otel.MessagingOperationName: "publish", otel.MessagingOperationType: "send",
 			otel.MessagingDestination: "jobs.normal.sd_1.b", otel.MessagingTemplate: "jobs.normal.sd_1.{batch}", otel.NATSStream: "JOBS",
 			otel.MessagingMessageID: m.MsgID, otel.MessagingConversationID: m.MsgID, otel.JobID: m.MsgID, otel.NATSSequence: int64(i + 1),
@@ -103,6 +104,7 @@ func TestTraceOfALargeBatch(t *testing.T) {
 			t.Errorf("span %q of kind %v under %v", span.Name(), span.SpanKind(), span.Parent().SpanID())
 		}
 		want := map[attribute.Key]any{
+			otel.ServerAddress: "127.0.0.1", otel.ServerPort: b.port(t),
 			otel.MessagingSystem: "nats", otel.MessagingOperationName: "publish", otel.MessagingOperationType: "send",
 			otel.MessagingDestination: "jobs.normal.m.b", otel.MessagingTemplate: "jobs.normal.m.{batch}", otel.NATSStream: "JOBS",
 			otel.MessagingBatchCount: int64([]int{1000, 1}[i]), otel.NATSSequence: int64([]int{1000, 1001}[i]),
@@ -174,7 +176,7 @@ func TestAttributeKeysAreThoseOfTheTelemetryPackage(t *testing.T) {
 	for key, want := range map[attribute.Key]attribute.Key{
 		keySystem: otel.MessagingSystem, keyOperation: otel.MessagingOperationName, keyOperationType: otel.MessagingOperationType,
 		keyDestination: otel.MessagingDestination, keyTemplate: otel.MessagingTemplate, keyMessageID: otel.MessagingMessageID,
-		keyConversationID: otel.MessagingConversationID, keyMessageCount: otel.MessagingBatchCount, keyStream: otel.NATSStream,
+		keyConversationID: otel.MessagingConversationID, keyMessageCount: otel.MessagingBatchCount, keyServer: otel.ServerAddress, keyPort: otel.ServerPort, keyStream: otel.NATSStream,
 		keySequence: otel.NATSSequence, keyDuplicate: otel.NATSDuplicate, keyJobID: otel.JobID, keyModel: otel.ModelName,
 		keyPromptLength: otel.PromptLength, keySteps: otel.NumInferenceSteps, keyGuidance: otel.GuidanceScale,
 	} {

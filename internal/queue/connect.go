@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -161,6 +163,18 @@ func checkVersion(version string) error {
 
 // Names returns the names of the queue's streams, subjects and buckets.
 func (c *Client) Names() Names { return c.names }
+
+// Server is the broker that the client is connected to, one of a cluster perhaps: "" while there is none.
+func (c *Client) Server() (host string, port int) {
+	u, err := url.Parse(c.nc.ConnectedUrl())
+	if err != nil { // not reached: it is connected
+		return "", 0
+	}
+	if port, err = strconv.Atoi(u.Port()); err != nil {
+		port = nats.DefaultPort // of an address without one
+	}
+	return u.Hostname(), port
+}
 
 // Connected reports whether the broker is there, as far as the connection knows: up to 30 s after a network
 // that went silent it still says yes. Check asks.

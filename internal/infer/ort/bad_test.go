@@ -148,7 +148,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"bad scaling", replace("vae_decoder/config.json", "0.805781", "-1"), []string{"scaling_factor"}},
 		{"bad steps", replace("stipple.json", "20", "2000"), []string{"stipple.json", "num_inference_steps is 2000"}},
 		{"no tokenizer", remove("tokenizer"), []string{"tokenizer"}},
-		{"unknown scheduler", replace("model_index.json", "EulerDiscreteScheduler", "MagicScheduler"), []string{"scheduler_config.json", "model_index.json", "MagicScheduler"}},
+		{"unknown scheduler", replace("scheduler/scheduler_config.json", "EulerDiscreteScheduler", "MagicScheduler"), []string{"scheduler_config.json", "MagicScheduler", "known are"}},
+		{"unknown scheduler in the index", replace("model_index.json", "EulerDiscreteScheduler", "MagicScheduler"), []string{"scheduler_config.json", "model_index.json", "MagicScheduler"}},
 		{"another text encoder", replace("text_encoder/config.json", `"hidden_size": 128`, `"hidden_size": 64`), []string{"128 wide", "64"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

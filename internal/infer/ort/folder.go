@@ -158,7 +158,18 @@ func (f *folder) readScheduler() error {
 		// diffusers' pipeline does this to every scheduler it loads: configurations from before these fields would draw otherwise.
 		fields["steps_offset"], fields["clip_sample"] = json.RawMessage("1"), json.RawMessage("false")
 	}
-	// As in diffusers the index has the last word, whichever class wrote the configuration; the oldest exporters wrote the class there alone.
+	if own := fields["_class_name"]; own != nil {
+		var class string
+		if err := json.Unmarshal(own, &class); err != nil {
+			return f.bad(name, "_class_name: %w", err)
+		}
+		if class != "" {
+			if err := schedule.CheckClass(class); err != nil { // its fields may mean anything
+				return f.bad(name, "%w", err)
+			}
+		}
+	}
+	// As in diffusers the index has the last word, whichever known class wrote the configuration; the oldest exporters wrote the class there alone.
 	namedBy := name
 	if len(f.index.Scheduler) == 2 && string(f.index.Scheduler[1]) != "null" {
 		fields["_class_name"], namedBy = f.index.Scheduler[1], "model_index.json"

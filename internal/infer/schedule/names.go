@@ -131,6 +131,12 @@ func (s Spec) New(steps int) (Sampler, error) {
 	return sampler, nil
 }
 
+// CheckClass returns nil for a diffusers class that draws here, and for others an error that lists those that do.
+func CheckClass(class string) error {
+	_, _, err := lookUp("", Config{class: class})
+	return err
+}
+
 // lookUp finds a name's class and settings.
 func lookUp(name string, model Config) (c class, set func(*Params), err error) {
 	wanted, table := name, aliases()

@@ -150,9 +150,8 @@ func watch[T any](ctx context.Context, c *Client, subject string) (iter.Seq[T], 
 	stop := context.AfterFunc(ctx, unsubscribe)
 	return func(yield func(T) bool) {
 		defer func() {
-			if stop() {
-				unsubscribe()
-			}
+			stop()
+			unsubscribe() // also where ctx does: by the time that this returns, for a connection that is told to end meanwhile waits for what nobody reads
 		}()
 		for {
 			msg, err := sub.NextMsgWithContext(ctx)

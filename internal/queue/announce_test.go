@@ -119,3 +119,24 @@ func TestAnnouncingNeverWaits(t *testing.T) {
 	full := &Client{outbox: make(chan announcement)} // nobody receives
 	full.AnnounceStatus(Status{})
 }
+
+// TestWatchingEndsWithItsRange: once that is over, a connection that is closed does not wait for words that nobody reads.
+func TestWatchingEndsWithItsRange(t *testing.T) {
+	t.Parallel()
+	c := connect(t, startBroker(t, natsd.Options{}), Config{})
+	before := c.nc.NumSubscriptions()
+	for range 200 {
+		ctx, cancel := context.WithCancel(t.Context())
+		words, err := c.WatchStatus(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		for range words {
+			t.Error("a word of nobody")
+		}
+		if n := c.nc.NumSubscriptions(); n != before {
+			t.Fatalf("%d subscriptions, want %d", n, before)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package infer
 
 import (
-	"errors"
 	"log/slog"
 	"slices"
 )
@@ -31,8 +30,7 @@ func (f *fits) cut(rows []*row) []*row {
 
 // failed takes the next smaller call for the size of one that ran out of memory. Where all calls are padded to one shape there is none.
 func (f *fits) failed(c *Call, err error) {
-	var typed interface{ ErrorType() string }
-	if !errors.As(err, &typed) || typed.ErrorType() != "out_of_memory" || len(c.Rows) < 2 {
+	if typ, _ := classOf(err); typ != "out_of_memory" || len(c.Rows) < 2 {
 		return
 	}
 	rows := len(c.Rows) / 2

@@ -181,13 +181,12 @@ func startSpan(ctx context.Context, name string) (context.Context, trace.Span) {
 // endSpan ends span, marked with err unless that is nil or a leaving (the caller's or the engine's).
 func endSpan(span trace.Span, err error) error {
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, ErrStopped) {
-		errorType := "model_error"
-		var typed interface{ ErrorType() string }
-		if errors.As(err, &typed) {
-			errorType = typed.ErrorType()
+		typ, ok := classOf(err)
+		if !ok {
+			typ = "model_error"
 		}
 		span.AddEvent("exception", trace.WithAttributes(attribute.String("exception.type", fmt.Sprintf("%T", err)), attribute.String("exception.message", err.Error())))
-		span.SetAttributes(attribute.String("error.type", errorType))
+		span.SetAttributes(attribute.String("error.type", typ))
 		span.SetStatus(codes.Error, err.Error())
 	}
 	span.End()

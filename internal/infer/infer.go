@@ -92,11 +92,19 @@ func invalid(format string, args ...any) error {
 
 // classed gives err the class typ unless it already has one.
 func classed(typ string, err error) error {
-	var has interface{ ErrorType() string }
-	if errors.As(err, &has) {
+	if _, ok := classOf(err); ok {
 		return err
 	}
 	return &Error{Type: typ, Err: err}
+}
+
+// classOf is the class of err, a model's own errors included, and whether it has one.
+func classOf(err error) (typ string, ok bool) {
+	var typed interface{ ErrorType() string }
+	if !errors.As(err, &typed) {
+		return "", false
+	}
+	return typed.ErrorType(), true
 }
 
 // maxPrompt is the contract's bound, in bytes: models read 77 tokens, and reading more must not cost more.

@@ -29,9 +29,8 @@ func (s *sample) suspended(ctx context.Context, err error) error {
 	if err == nil || s.step == 0 {
 		return err
 	}
-	var typed interface{ ErrorType() string }
-	interrupted := errors.As(err, &typed) && typed.ErrorType() == ErrStopped.Type
-	if left := ctx.Err() != nil && errors.Is(err, ctx.Err()); !left && !interrupted {
+	typ, _ := classOf(err)
+	if left := ctx.Err() != nil && errors.Is(err, ctx.Err()); !left && typ != ErrStopped.Type {
 		return err
 	}
 	return &Suspended{State: s.state(), Err: err}
